@@ -1,0 +1,131 @@
+//! A header block: the bytes as they came, and where each line's name and value are.
+
+use super::HEADER_LINES_MAX;
+use std::ops::Range;
+
+/// How many lines are parsed without a second, larger pass.
+const LINES_USUALLY: usize = 48;
+
+/// Header lines in the order in which they came. Names keep their case; look-ups ignore it.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    block: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+impl Headers {
+    /// Takes `block` apart, up to and with the empty line that ends it. `Ok(None)` says that the block is not whole yet,
+    /// `Ok(Some((headers, length)))` how many bytes it took.
+    pub fn parse(block: &[u8]) -> Result<Option<(Headers, usize)>, httparse::Error> {
+        match parse_into(block, &mut [httparse::EMPTY_HEADER; LINES_USUALLY]) {
+            Err(httparse::Error::TooManyHeaders) => {
+                parse_into(block, &mut vec![httparse::EMPTY_HEADER; HEADER_LINES_MAX])
+            }
+            other => other,
+        }
+    }
+
+    /// Appends a line; for heads that the gateway composes.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.block.len();
+        self.block.extend_from_slice(name);
+        self.block.extend_from_slice(value);
+        let middle = start + name.len();
+        self.lines.push(Line { name: span(start..middle), value: span(middle..self.block.len()) });
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Name and value of every line, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.lines.iter().map(|line| (self.bytes(line.name), self.bytes(line.value)))
+    }
+
+    /// The value of the first line of this name.
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The values of all lines of this name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// Keeps the lines for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let block = &self.block;
+        self.lines.retain(|line| keep(slice(block, line.name), slice(block, line.value)));
+    }
+
+    fn bytes(&self, span: (u32, u32)) -> &[u8] {
+        slice(&self.block, span)
+    }
+}
+
+fn slice(block: &[u8], (start, end): (u32, u32)) -> &[u8] {
+    &block[start as usize..end as usize]
+}
+
+fn span(range: Range<usize>) -> (u32, u32) {
+    let narrow = |at: usize| u32::try_from(at).expect("header blocks are bounded far below 4 GiB");
+    (narrow(range.start), narrow(range.end))
+}
+
+fn parse_into<'b>(
+    block: &'b [u8],
+    slots: &mut [httparse::Header<'b>],
+) -> Result<Option<(Headers, usize)>, httparse::Error> {
+    let httparse::Status::Complete((length, parsed)) = httparse::parse_headers(block, slots)? else {
+        return Ok(None);
+    };
+    // An empty value may be a slice of anywhere, so only the others are located by their address.
+    let locate = |part: &[u8]| match part.len() {
+        0 => (0, 0),
+        len => {
+            let start = part.as_ptr() as usize - block.as_ptr() as usize;
+            span(start..start + len)
+        }
+    };
+    let lines = parsed
+        .iter()
+        .map(|header| Line { name: locate(header.name.as_bytes()), value: locate(header.value) })
+        .collect();
+    Ok(Some((Headers { block: block[..length].to_vec(), lines }, length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_order_and_case() {
+        let (headers, length) = Headers::parse(b"Host: a\r\nX-Empty:\r\nhost:  b \r\n\r\nrest").expect("good").expect("whole");
+        assert_eq!(length, 32);
+        let lines: Vec<_> = headers.iter().collect();
+        assert_eq!(lines, [(&b"Host"[..], &b"a"[..]), (b"X-Empty", b""), (b"host", b"b")]);
+        assert_eq!(headers.all("HOST").count(), 2);
+    }
+
+    #[test]
+    fn more_lines_than_usual_are_read_in_a_second_pass() {
+        let mut block = b"A: 1\r\n".repeat(HEADER_LINES_MAX);
+        block.extend_from_slice(b"\r\n");
+        assert_eq!(Headers::parse(&block).expect("good").expect("whole").0.len(), HEADER_LINES_MAX);
+        block.splice(0..0, *b"B: 2\r\n");
+        assert!(Headers::parse(&block).is_err());
+    }
+}

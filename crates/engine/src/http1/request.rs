@@ -1,0 +1,248 @@
+//! Request heads: where one ends in a stream of bytes, and what it says (RFC 9112 sections 3 and 5).
+
+use super::Headers;
+use std::ops::Range;
+
+/// How much a client may send as a head: nginx's `client_header_buffer_size` and `large_client_header_buffers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The longest single line in bytes, its end included.
+    pub line_bytes_max: usize,
+    /// The longest whole head in bytes.
+    pub head_bytes_max: usize,
+}
+
+/// Why a request head is refused. [`RequestError::status`] gives nginx's status for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// The method has other bytes than upper-case letters, `_` and `-`.
+    Method,
+    /// The request line is not `METHOD target HTTP/x.y`.
+    RequestLine,
+    /// An HTTP version beyond 1.x.
+    Version,
+    /// A request line longer than a line may be.
+    RequestLineTooLong,
+    /// A header line that is no `name: value`, or one that continues the line above it (RFC 9112 section 5.2).
+    HeaderLine,
+    /// A header line, or all of them, longer than they may be.
+    HeadersTooLong,
+    /// A CR without its LF, or an LF without its CR, which readers disagree about (RFC 9112 section 2.2).
+    BareLineEnd,
+}
+
+impl RequestError {
+    /// The status to answer with. 494 is nginx's own for headers that are too long; clients see it as 400.
+    pub fn status(self) -> u16 {
+        match self {
+            RequestError::Version => 505,
+            RequestError::RequestLineTooLong => 414,
+            RequestError::HeadersTooLong => 494,
+            _ => 400,
+        }
+    }
+
+    /// What nginx's error log says of it.
+    pub fn describe(self) -> &'static str {
+        match self {
+            RequestError::Method => "client sent invalid method while reading client request line",
+            RequestError::RequestLine => "client sent invalid request while reading client request line",
+            RequestError::Version => "client sent invalid version while reading client request line",
+            RequestError::RequestLineTooLong => "client sent too long URI while reading client request line",
+            RequestError::HeaderLine => "client sent invalid header line while reading client request headers",
+            RequestError::HeadersTooLong => "client sent too large request while reading client request headers",
+            RequestError::BareLineEnd => "client sent a bare CR or LF while reading client request headers",
+        }
+    }
+}
+
+/// Looks for the end of a head as bytes arrive, so that no byte is looked at twice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestScanner {
+    line_start: usize,
+    lines: usize,
+}
+
+impl RequestScanner {
+    /// Looks at `bytes`, which begin with the first byte of the head and have grown since the last call. Returns the head's
+    /// length with its empty line, or `None` where more must be read.
+    pub fn scan(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, RequestError> {
+        while let Some(length) = memchr::memchr(b'\n', &bytes[self.line_start..]) {
+            let line = &bytes[self.line_start..self.line_start + length + 1];
+            let content = line.strip_suffix(b"\r\n").ok_or(RequestError::BareLineEnd)?;
+            self.check_length(line.len(), limits)?;
+            if memchr::memchr2(b'\r', 0, content).is_some() {
+                return Err(if self.lines == 0 { RequestError::RequestLine } else { RequestError::BareLineEnd });
+            }
+            self.line_start += line.len();
+            if content.is_empty() {
+                return Ok(Some(self.line_start));
+            }
+            self.lines += 1;
+        }
+        self.check_length(bytes.len() - self.line_start, limits)?;
+        Ok(None)
+    }
+
+    /// The length of the request line with its line end, once that was seen.
+    pub fn in_request_line(&self) -> bool {
+        self.lines == 0
+    }
+
+    fn check_length(&self, line: usize, limits: HeadLimits) -> Result<(), RequestError> {
+        match (self.lines, line > limits.line_bytes_max, self.line_start + line > limits.head_bytes_max) {
+            (0, true, _) => Err(RequestError::RequestLineTooLong),
+            (_, false, false) => Ok(()),
+            _ => Err(RequestError::HeadersTooLong),
+        }
+    }
+}
+
+/// A request line and its header lines.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHead {
+    line: Box<[u8]>,
+    method: Range<usize>,
+    target: Range<usize>,
+    /// The minor version as sent; 1 and above are HTTP/1.1.
+    pub minor: u8,
+    /// The header lines.
+    pub headers: Headers,
+}
+
+impl RequestHead {
+    /// Takes a whole head apart, one that [`RequestScanner`] found.
+    pub fn parse(head: &[u8]) -> Result<RequestHead, (RequestError, RequestHead)> {
+        let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
+        let mut parsed = RequestHead { line: head[..end].into(), ..RequestHead::default() };
+        match parsed.fill(head.get(end + 2..).unwrap_or_default()) {
+            Ok(()) => Ok(parsed),
+            Err(error) => Err((error, parsed)),
+        }
+    }
+
+    /// A head composed by the gateway itself.
+    pub fn compose(method: &str, target: &str, headers: Headers) -> RequestHead {
+        let line = format!("{method} {target} HTTP/1.1").into_bytes().into();
+        let target = method.len() + 1..method.len() + 1 + target.len();
+        RequestHead { line, method: 0..method.len(), target, minor: 1, headers }
+    }
+
+    /// The request line as sent, without its end: `$request`.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The method; empty where the line could not be read.
+    pub fn method(&self) -> &[u8] {
+        &self.line[self.method.clone()]
+    }
+
+    /// The target as sent; empty where the line could not be read.
+    pub fn target(&self) -> &[u8] {
+        &self.line[self.target.clone()]
+    }
+
+    fn fill(&mut self, block: &[u8]) -> Result<(), RequestError> {
+        (self.method, self.target, self.minor) = request_line(&self.line)?;
+        let parsed = Headers::parse(block).map_err(|_| RequestError::HeaderLine)?;
+        self.headers = parsed.ok_or(RequestError::HeaderLine)?.0;
+        Ok(())
+    }
+}
+
+fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), RequestError> {
+    let method_end = line.iter().position(|&b| b == b' ').ok_or(RequestError::Method)?;
+    if method_end == 0 || !line[..method_end].iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'-')) {
+        return Err(RequestError::Method);
+    }
+    let target_start = method_end + spaces(&line[method_end..]);
+    let target_end = line[target_start..].iter().position(|&b| b == b' ').ok_or(RequestError::RequestLine)? + target_start;
+    if target_end == target_start || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f) {
+        return Err(RequestError::RequestLine);
+    }
+    let minor = version(line[target_end..].trim_ascii())?;
+    Ok((0..method_end, target_start..target_end, minor))
+}
+
+fn spaces(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|&&b| b == b' ').count()
+}
+
+fn version(text: &[u8]) -> Result<u8, RequestError> {
+    let digits = text.strip_prefix(b"HTTP/").ok_or(RequestError::RequestLine)?;
+    let dot = digits.iter().position(|&b| b == b'.').ok_or(RequestError::RequestLine)?;
+    let number = |digits: &[u8]| match digits {
+        [] | [_, _, _, ..] => Err(RequestError::RequestLine),
+        digits if !digits.iter().all(u8::is_ascii_digit) => Err(RequestError::RequestLine),
+        digits => Ok(digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0'))),
+    };
+    match (number(&digits[..dot])?, number(&digits[dot + 1..])?) {
+        (1, minor) => Ok(minor),
+        (0, _) => Err(RequestError::RequestLine),
+        _ => Err(RequestError::Version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { line_bytes_max: 64, head_bytes_max: 128 };
+
+    fn scan(bytes: &[u8]) -> Result<Option<usize>, RequestError> {
+        RequestScanner::default().scan(bytes, LIMITS)
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line_wherever_the_reads_split_it() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET";
+        for split in 0..27 {
+            let mut scanner = RequestScanner::default();
+            assert_eq!(scanner.scan(&head[..split], LIMITS), Ok(None), "split at {split}");
+            assert_eq!(scanner.scan(head, LIMITS), Ok(Some(27)));
+        }
+    }
+
+    #[test]
+    fn line_ends_that_readers_disagree_about_are_refused() {
+        assert_eq!(scan(b"GET / HTTP/1.1\nHost: a\r\n\r\n"), Err(RequestError::BareLineEnd));
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nHost: a\n\r\n"), Err(RequestError::BareLineEnd));
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n"), Err(RequestError::BareLineEnd));
+    }
+
+    #[test]
+    fn lines_and_heads_have_a_longest_length() {
+        let long = "x".repeat(70);
+        assert_eq!(scan(format!("GET /{long}").as_bytes()), Err(RequestError::RequestLineTooLong));
+        assert_eq!(scan(format!("GET / HTTP/1.1\r\nA: {long}").as_bytes()), Err(RequestError::HeadersTooLong));
+        let many = "A: b\r\n".repeat(30);
+        assert_eq!(scan(format!("GET / HTTP/1.1\r\n{many}").as_bytes()), Err(RequestError::HeadersTooLong));
+    }
+
+    #[test]
+    fn a_request_line_is_taken_apart() {
+        let head = RequestHead::parse(b"M-SEARCH  /a%20b?c HTTP/1.0\r\n\r\n").expect("good");
+        assert_eq!((head.method(), head.target(), head.minor), (&b"M-SEARCH"[..], &b"/a%20b?c"[..], 0));
+    }
+
+    #[test]
+    fn request_lines_that_are_none_get_their_own_error() {
+        let error = |line: &str| RequestHead::parse(format!("{line}\r\n\r\n").as_bytes()).expect_err("bad").0;
+        assert_eq!(error("get / HTTP/1.1"), RequestError::Method);
+        assert_eq!(error("GET"), RequestError::Method);
+        assert_eq!(error("GET /"), RequestError::RequestLine);
+        assert_eq!(error("GET /a b HTTP/1.1"), RequestError::RequestLine);
+        assert_eq!(error("GET / HTTP/1"), RequestError::RequestLine);
+        assert_eq!(error("GET / HTTP/2.0"), RequestError::Version);
+        assert_eq!(error("GET / HTTP/0.9"), RequestError::RequestLine);
+    }
+
+    #[test]
+    fn header_lines_that_invite_smuggling_are_refused() {
+        for lines in ["Host : a", " Host: a", "Host: a\r\n folded", "no colon", ": no name"] {
+            let head = format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n");
+            assert_eq!(RequestHead::parse(head.as_bytes()).expect_err(lines).0, RequestError::HeaderLine, "{lines}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Culvert's decisions. What enters is events, bytes and `now`; what leaves is actions and choices: which location, which
+//! peer, where a message ends, whether a handshake is one. This crate has no clock, no I/O, no tokio and no files, so
+//! everything in it can be tested without waiting and without a socket.
+
+pub mod balance;
+pub mod http1;
+pub mod map;
+pub mod pattern;
+pub mod retry;
+pub mod route;
+pub mod template;
+pub mod uri;
+pub mod variable;
+pub mod websocket;

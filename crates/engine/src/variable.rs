@@ -1,0 +1,167 @@
+//! The variable table: every `$name` that a configuration may use, one row each.
+//!
+//! A row gives the name, the enum variant that the traffic side evaluates in an exhaustive `match`, and the sentence that
+//! the generated reference prints. Families (`$http_*`, `$arg_*`, …) have a row of their own in [`FAMILIES`].
+
+/// One value that a [`crate::template::Template`] can ask for, resolved from its name once, when the configuration is read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Variable {
+    /// A variable with a fixed name, such as `$host`.
+    Builtin(Builtin),
+    /// A member of a family, such as `$http_user_agent`; the text is the part after the family's prefix, in lower case.
+    Member(Family, Box<str>),
+    /// `$1` … `$9`: a group of the last regular expression that matched.
+    Capture(u8),
+    /// A variable that the configuration defines (`set`, `map`, a named capture): an index into its slots.
+    Slot(usize),
+}
+
+/// One row of the variable table, as the generated reference prints it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The name without the dollar sign.
+    pub name: &'static str,
+    /// What the traffic side evaluates.
+    pub builtin: Builtin,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+}
+
+/// One row of the table of variable families.
+#[derive(Debug, Clone, Copy)]
+pub struct FamilyRow {
+    /// The prefix that all members share, without the dollar sign: `http_`.
+    pub prefix: &'static str,
+    /// What the traffic side evaluates.
+    pub family: Family,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+}
+
+macro_rules! builtins {
+    ($($variant:ident $name:literal $doc:literal;)*) => {
+        /// The variables with fixed names. The doc comment of each is its row in the reference.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Builtin { $(#[doc = $doc] $variant),* }
+        /// The variable table, in the order of the reference.
+        pub const TABLE: &[Row] = &[$(Row { name: $name, builtin: Builtin::$variant, doc: $doc }),*];
+    };
+}
+
+macro_rules! families {
+    ($($variant:ident $prefix:literal $doc:literal;)*) => {
+        /// The variable families, told apart by their prefix.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Family { $(#[doc = $doc] $variant),* }
+        /// The table of families; a longer prefix stands before a shorter one that it begins with.
+        pub const FAMILIES: &[FamilyRow] = &[$(FamilyRow { prefix: $prefix, family: Family::$variant, doc: $doc }),*];
+    };
+}
+
+builtins! {
+    Args "args" "The arguments in the request line, without the question mark.";
+    BinaryRemoteAddr "binary_remote_addr" "The client's address in binary form: 4 bytes for IPv4, 16 for IPv6.";
+    BodyBytesSent "body_bytes_sent" "Bytes sent to the client, not counting the response head.";
+    BytesSent "bytes_sent" "Bytes sent to the client.";
+    Connection "connection" "The serial number of the client connection.";
+    ConnectionRequests "connection_requests" "How many requests this connection has carried so far.";
+    ConnectionTime "connection_time" "The age of the client connection in seconds, with milliseconds.";
+    ContentLength "content_length" "The request's `Content-Length` header.";
+    ContentType "content_type" "The request's `Content-Type` header.";
+    DocumentUri "document_uri" "The same as `$uri`.";
+    Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
+    Hostname "hostname" "The machine's host name.";
+    IsArgs "is_args" "A question mark if the request has arguments, else empty.";
+    LimitRate "limit_rate" "The response rate limit; empty unless it was set.";
+    Msec "msec" "The current time in seconds, with milliseconds.";
+    NginxVersion "nginx_version" "The version of nginx whose configuration language is followed.";
+    CulvertVersion "culvert_version" "Culvert's own version.";
+    Pid "pid" "The process id of the gateway.";
+    Pipe "pipe" "`p` if the request was pipelined, else `.`.";
+    ProxyAddXForwardedFor "proxy_add_x_forwarded_for" "The request's `X-Forwarded-For` with the client's address appended after a comma.";
+    ProxyHost "proxy_host" "Name and port of the proxied server as `proxy_pass` gives them.";
+    ProxyPort "proxy_port" "Port of the proxied server as `proxy_pass` gives it, or the scheme's default.";
+    QueryString "query_string" "The same as `$args`.";
+    RemoteAddr "remote_addr" "The client's address.";
+    RemotePort "remote_port" "The client's port.";
+    RemoteUser "remote_user" "The user name of Basic authentication.";
+    Request "request" "The whole request line as the client sent it.";
+    RequestBody "request_body" "The request's body, where it was read into memory.";
+    RequestCompletion "request_completion" "`OK` if the request was completed, else empty.";
+    RequestId "request_id" "A unique identifier of the request: 16 random bytes in hexadecimal.";
+    RequestLength "request_length" "Bytes of the request: line, headers and body.";
+    RequestMethod "request_method" "The request's method.";
+    RequestTime "request_time" "Seconds since the first byte of the request was read, with milliseconds.";
+    RequestUri "request_uri" "The request target as the client sent it, with arguments.";
+    Scheme "scheme" "`http` or `https`.";
+    ServerAddr "server_addr" "The address of the gateway that the client connected to.";
+    ServerName "server_name" "The name of the server block that took the request.";
+    ServerPort "server_port" "The port of the gateway that the client connected to.";
+    ServerProtocol "server_protocol" "The protocol of the request, such as `HTTP/1.1`.";
+    Status "status" "The status of the response.";
+    TimeIso8601 "time_iso8601" "Local time in ISO 8601 form.";
+    TimeLocal "time_local" "Local time in the common log format.";
+    UpstreamAddr "upstream_addr" "The address of the server that took the request; several, separated by commas, where several were tried.";
+    UpstreamBytesReceived "upstream_bytes_received" "Bytes received from the upstream server, one number per try.";
+    UpstreamBytesSent "upstream_bytes_sent" "Bytes sent to the upstream server, one number per try.";
+    UpstreamCacheStatus "upstream_cache_status" "Always empty here: Culvert has no cache.";
+    UpstreamConnectTime "upstream_connect_time" "Seconds spent connecting to the upstream server, one number per try.";
+    UpstreamHeaderTime "upstream_header_time" "Seconds until the response head from the upstream server, one number per try.";
+    UpstreamResponseLength "upstream_response_length" "Bytes of the response body from the upstream server, one number per try.";
+    UpstreamResponseTime "upstream_response_time" "Seconds until the last byte from the upstream server, one number per try.";
+    UpstreamStatus "upstream_status" "The status that the upstream server answered, one number per try.";
+    Uri "uri" "The current URI of the request: decoded, normalised, and changed by internal redirects.";
+}
+
+families! {
+    Arg "arg_" "The named argument of the request line.";
+    Cookie "cookie_" "The named cookie of the request.";
+    Http "http_" "The named request header: lower case, dashes as underscores.";
+    SentHttp "sent_http_" "The named response header: lower case, dashes as underscores.";
+    SentTrailer "sent_trailer_" "The named response trailer: lower case, dashes as underscores.";
+    UpstreamCookie "upstream_cookie_" "The named cookie of the upstream server's `Set-Cookie`.";
+    UpstreamHttp "upstream_http_" "The named header of the upstream server's response: lower case, dashes as underscores.";
+    UpstreamTrailer "upstream_trailer_" "The named trailer of the upstream server's response: lower case, dashes as underscores.";
+}
+
+/// Finds a variable by its name (without the dollar sign): a row of [`TABLE`] or a member of [`FAMILIES`].
+/// Names are compared in lower case, as nginx does. `None` for a name that only a configuration could define.
+pub fn builtin(name: &str) -> Option<Variable> {
+    let name = name.to_ascii_lowercase();
+    if let Some(row) = TABLE.iter().find(|row| row.name == name) {
+        return Some(Variable::Builtin(row.builtin));
+    }
+    FAMILIES
+        .iter()
+        .find(|row| name.len() > row.prefix.len() && name.starts_with(row.prefix))
+        .map(|row| Variable::Member(row.family, name[row.prefix.len()..].into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_name_in_any_case() {
+        for row in TABLE {
+            assert_eq!(builtin(row.name), Some(Variable::Builtin(row.builtin)), "{}", row.name);
+            assert_eq!(builtin(&row.name.to_uppercase()), Some(Variable::Builtin(row.builtin)), "{}", row.name);
+            assert!(row.doc.ends_with('.'), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_name_stands_in_one_row() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(TABLE[index + 1..].iter().all(|other| other.name != row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn members_are_told_by_the_longest_prefix_that_fits() {
+        assert_eq!(builtin("HTTP_Upgrade"), Some(Variable::Member(Family::Http, "upgrade".into())));
+        assert_eq!(builtin("upstream_http_x"), Some(Variable::Member(Family::UpstreamHttp, "x".into())));
+        assert_eq!(builtin("http_"), None);
+        assert_eq!(builtin("no_such"), None);
+    }
+}
