@@ -1,0 +1,50 @@
+//! The typed configuration: what `nginx.conf` means, after contexts, arity, defaults and inheritance were applied.
+//!
+//! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges anything,
+//! and nobody downstream knows a directive's name.
+
+mod http;
+mod location;
+mod log;
+mod main;
+mod upstream;
+
+pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
+pub use location::{
+    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, ErrorPageTarget, Handler, HeaderLimits, Location,
+    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule, Return, ServerTokens,
+    SetHeader, Step,
+};
+pub use log::{AccessLog, Escape, ErrorLog, Level, LogCondition, LogFormat, LogTarget};
+pub use main::{Main, User};
+pub use upstream::{PeerAddr, Upstream, UpstreamServer};
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that a configuration file says. Built by [`crate::load`]; the next step, with sockets and names resolved, is
+/// the traffic crate's `Plan`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The main context.
+    pub main: Main,
+    /// The `http` block; empty (no servers) where the file has none.
+    pub http: Http,
+}
+
+/// Where in which file something stands, for messages that can only be found out later (a port in use, an unknown host).
+/// Prints as `conf/nginx.conf:12`, in nginx's manner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it is named in messages.
+    pub file: Arc<Path>,
+    /// The line, counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}

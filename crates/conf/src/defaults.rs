@@ -1,0 +1,117 @@
+//! What holds where a configuration says nothing: nginx's defaults.
+
+use crate::Options;
+use crate::config::*;
+use bytes::Bytes;
+use culvert_engine::retry::RetryOn;
+use culvert_engine::route::LocationTree;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The main context. The default error log is a parameter of the command line.
+pub(crate) fn main(options: &Options) -> Main {
+    Main {
+        worker_processes: Some(1),
+        worker_connections: 512,
+        worker_rlimit_nofile: None,
+        worker_shutdown_timeout: None,
+        user: None,
+        pid: Some(options.prefix.join("logs/culvert.pid")),
+        daemon: true,
+        error_log: Arc::new([ErrorLog { target: error_log_target(options), level: Level::Error }]),
+    }
+}
+
+fn error_log_target(options: &Options) -> LogTarget {
+    match options.error_log.as_deref() {
+        Some("stderr") => LogTarget::Stderr,
+        Some(file) => LogTarget::File(options.prefix.join(file)),
+        None => LogTarget::File(options.prefix.join("logs/error.log")),
+    }
+}
+
+/// What a server inherits from an `http` block that says nothing.
+pub(crate) fn server(root: &Location) -> Server {
+    Server {
+        listens: Vec::new(),
+        names: Vec::new(),
+        client_header_timeout: MINUTE,
+        header_limits: HeaderLimits { first: 1 << 10, number: 4, size: 8 << 10 },
+        merge_slashes: true,
+        ignore_invalid_headers: true,
+        underscores_in_headers: false,
+        rewrite: Vec::new(),
+        root: Arc::new(root.clone()),
+        locations: Vec::new(),
+        tree: LocationTree::default(),
+        place: root.place.clone(),
+    }
+}
+
+/// What a location inherits from blocks that say nothing.
+pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
+    Location {
+        kind: LocationKind::Server,
+        name: String::new(),
+        place: Place { file: Arc::from(Path::new("")), line: 0 },
+        rewrite: Vec::new(),
+        handler: Handler::None,
+        assigns: Vec::new(),
+        client_max_body_size: 1 << 20,
+        client_body_buffer_size: 16 << 10,
+        client_body_timeout: MINUTE,
+        send_timeout: MINUTE,
+        keepalive_timeout: Duration::from_secs(75),
+        keepalive_header: None,
+        keepalive_requests: 1000,
+        keepalive_time: Duration::from_secs(3600),
+        lingering_timeout: Duration::from_secs(5),
+        lingering_time: Duration::from_secs(30),
+        tcp_nodelay: true,
+        server_tokens: ServerTokens::On,
+        default_type: Bytes::from_static(b"text/plain"),
+        types: types(),
+        error_pages: Arc::new([]),
+        recursive_error_pages: false,
+        absolute_redirect: true,
+        port_in_redirect: true,
+        server_name_in_redirect: false,
+        add_headers: Arc::new([]),
+        access_logs: Arc::new([]),
+        error_logs,
+        log_not_found: true,
+        proxy: Arc::new(proxy()),
+    }
+}
+
+/// The types that nginx knows without a `types` block.
+fn types() -> Arc<HashMap<Box<str>, Bytes>> {
+    let types = [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")];
+    Arc::new(types.into_iter().map(|(ending, name)| (ending.into(), Bytes::from_static(name.as_bytes()))).collect())
+}
+
+fn proxy() -> ProxySettings {
+    ProxySettings {
+        http_1_1: false,
+        set_headers: Arc::new([]),
+        hide_headers: Arc::new([]),
+        pass_headers: Arc::new([]),
+        redirect: ProxyRedirect::Rules(Arc::new([RedirectRule::Default])),
+        connect_timeout: MINUTE,
+        read_timeout: MINUTE,
+        send_timeout: MINUTE,
+        buffering: true,
+        buffers: BufferSizes { head: 4 << 10, number: 8, size: 4 << 10 },
+        busy_buffers_size: 8 << 10,
+        request_buffering: true,
+        next_upstream: NextUpstream { on: RetryOn::default(), tries: 0, timeout: Duration::ZERO },
+        intercept_errors: false,
+        websocket: true,
+        ignore_client_abort: false,
+        socket_keepalive: false,
+    }
+}

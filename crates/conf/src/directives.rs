@@ -1,0 +1,41 @@
+//! All directives: one file per nginx module, a row each.
+
+pub(crate) mod core;
+pub(crate) mod headers;
+pub(crate) mod http_core;
+pub(crate) mod http_limits;
+pub(crate) mod error_page;
+pub(crate) mod listen;
+pub(crate) mod location;
+pub(crate) mod log;
+pub(crate) mod map;
+pub(crate) mod no_effect;
+pub(crate) mod proxy;
+pub(crate) mod proxy_headers;
+pub(crate) mod proxy_pass;
+pub(crate) mod proxy_redirect;
+pub(crate) mod rewrite;
+pub(crate) mod server;
+pub(crate) mod server_name;
+pub(crate) mod types;
+pub(crate) mod unsupported;
+pub(crate) mod upstream;
+
+use crate::registry::Module;
+
+/// The modules, in the order of the reference.
+pub(crate) const MODULES: &[Module] = &[
+    Module { name: "core", rows: core::ROWS },
+    Module { name: "ngx_http_core_module", rows: http_core::ROWS },
+    Module { name: "ngx_http_core_module: server", rows: server::ROWS },
+    Module { name: "ngx_http_core_module: location", rows: location::ROWS },
+    Module { name: "ngx_http_core_module: limits and times", rows: http_limits::ROWS },
+    Module { name: "ngx_http_core_module: errors and types", rows: error_page::ROWS },
+    Module { name: "ngx_http_headers_module", rows: headers::ROWS },
+    Module { name: "ngx_http_log_module", rows: log::ROWS },
+    Module { name: "ngx_http_map_module", rows: map::ROWS },
+    Module { name: "ngx_http_proxy_module", rows: proxy::ROWS },
+    Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
+    Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
+    Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },
+];

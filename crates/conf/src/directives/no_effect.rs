@@ -1,0 +1,82 @@
+//! Directives of nginx that can't matter here: accepted where nginx accepts them, without effect, each with the reason.
+
+use crate::registry::{Arity, Contexts};
+
+/// A directive that is accepted and has no effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoEffect {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Where it may stand.
+    pub(crate) contexts: Contexts,
+    /// How many arguments it takes.
+    pub(crate) args: Arity,
+    /// Why it can't matter.
+    pub(crate) why: &'static str,
+}
+
+const fn row(name: &'static str, contexts: Contexts, args: Arity, why: &'static str) -> NoEffect {
+    NoEffect { name, contexts, args, why }
+}
+
+const ONE: Arity = Arity::Exactly(1);
+const HASHES: &str = "Culvert's tables grow as they need.";
+const EVENTS: &str = "Each worker thread has a listener of its own and the kernel shares connections out.";
+const FILES: &str = "Nothing is served from files, so nothing is sent with `sendfile`.";
+const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
+const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
+const DUMPS: &str = "Only matters to core dumps, which are the service manager's concern.";
+
+/// The list.
+pub(crate) const ROWS: &[NoEffect] = &[
+    row("accept_mutex", Contexts::EVENTS, Arity::Flag, EVENTS),
+    row("accept_mutex_delay", Contexts::EVENTS, ONE, EVENTS),
+    row("aio", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("aio_write", Contexts::HTTP_TO_LOCATION, Arity::Flag, SPILL),
+    row("client_body_temp_path", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), SPILL),
+    row("client_body_in_single_buffer", Contexts::HTTP_TO_LOCATION, Arity::Flag, "A body in memory is always in one piece."),
+    row("connection_pool_size", Contexts::HTTP_SERVER, ONE, "Memory is not taken from pools per connection."),
+    row("debug_points", Contexts::MAIN, ONE, "A switch for debugging nginx itself."),
+    row("directio", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("directio_alignment", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("lock_file", Contexts::MAIN, ONE, ONE_PROCESS),
+    row("map_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
+    row("map_hash_max_size", Contexts::HTTP, ONE, HASHES),
+    row("master_process", Contexts::MAIN, Arity::Flag, ONE_PROCESS),
+    row("msie_padding", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nobody uses the browsers that it is about."),
+    row("msie_refresh", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nobody uses the browsers that it is about."),
+    row("multi_accept", Contexts::EVENTS, Arity::Flag, "A worker thread always accepts all that is waiting."),
+    row("open_file_cache", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 2), "Nothing is served from files."),
+    row("open_file_cache_errors", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nothing is served from files."),
+    row("open_file_cache_min_uses", Contexts::HTTP_TO_LOCATION, ONE, "Nothing is served from files."),
+    row("open_file_cache_valid", Contexts::HTTP_TO_LOCATION, ONE, "Nothing is served from files."),
+    row("open_log_file_cache", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), "Log files stay open, and their paths have no variables."),
+    row("output_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), "Nothing is served from files."),
+    row("pcre_jit", Contexts::MAIN, Arity::Flag, "Expressions are always compiled, mostly to automata that can't run away."),
+    row("postpone_output", Contexts::HTTP_TO_LOCATION, ONE, "Small pieces of a response are always written together."),
+    row("proxy_headers_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
+    row("proxy_headers_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
+    row("proxy_max_temp_file_size", Contexts::HTTP_TO_LOCATION, ONE, SPILL),
+    row("proxy_temp_file_write_size", Contexts::HTTP_TO_LOCATION, ONE, SPILL),
+    row("proxy_temp_path", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), SPILL),
+    row("read_ahead", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("request_pool_size", Contexts::HTTP_SERVER, ONE, "Memory is not taken from pools per request."),
+    row("send_lowat", Contexts::HTTP_TO_LOCATION, ONE, "nginx, too, ignores it on Linux."),
+    row("sendfile", Contexts::HTTP_TO_IF, Arity::Flag, FILES),
+    row("sendfile_max_chunk", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("server_names_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
+    row("server_names_hash_max_size", Contexts::HTTP, ONE, HASHES),
+    row("subrequest_output_buffer_size", Contexts::HTTP_TO_LOCATION, ONE, "There are no subrequests that hold a response."),
+    row("tcp_nopush", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Head and first piece of a response are always written together."),
+    row("thread_pool", Contexts::MAIN, Arity::Between(2, 3), FILES),
+    row("timer_resolution", Contexts::MAIN, ONE, "The clock is read when it is needed."),
+    row("types_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
+    row("types_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
+    row("use", Contexts::EVENTS, ONE, "Linux has one good event method, and Culvert uses it."),
+    row("variables_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
+    row("variables_hash_max_size", Contexts::HTTP, ONE, HASHES),
+    row("worker_aio_requests", Contexts::EVENTS, ONE, FILES),
+    row("worker_cpu_affinity", Contexts::MAIN, Arity::AtLeast(1), "The kernel places the worker threads."),
+    row("worker_rlimit_core", Contexts::MAIN, ONE, DUMPS),
+    row("working_directory", Contexts::MAIN, ONE, DUMPS),
+];

@@ -1,0 +1,77 @@
+//! The references under `docs/`, made from the tables that the program runs on.
+
+use crate::directives::{MODULES, no_effect, unsupported};
+use crate::registry::{Arity, Row};
+use culvert_engine::variable;
+use std::fmt::Write;
+
+/// The reference of directives as Markdown.
+pub fn reference_markdown() -> String {
+    let mut out = String::from("# Directives\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
+    for module in MODULES {
+        let _ = write!(out, "\n## {}\n", module.name);
+        for row in module.rows {
+            directive(&mut out, row);
+        }
+    }
+    no_effects(&mut out);
+    unsupported_ones(&mut out);
+    out
+}
+
+fn directive(out: &mut String, row: &Row) {
+    let own = if row.own { " (Culvert's own)" } else { "" };
+    let _ = write!(out, "\n### `{}`{own}\n\n", row.name);
+    let _ = writeln!(out, "- Context: {}", row.contexts.names().join(", "));
+    let _ = writeln!(out, "- Arguments: {}", arguments(row));
+    if let Some(default) = row.default {
+        let _ = writeln!(out, "- Default: `{default}`");
+    }
+    let _ = write!(out, "\n{}\n", row.doc);
+}
+
+fn arguments(row: &Row) -> String {
+    let count = match row.args {
+        Arity::Flag => "`on` or `off`".to_owned(),
+        Arity::Exactly(0) => "none".to_owned(),
+        Arity::Exactly(count) => count.to_string(),
+        Arity::Between(least, most) => format!("{least} to {most}"),
+        Arity::AtLeast(least) => format!("{least} or more"),
+    };
+    let block = if row.block { ", and a block" } else { "" };
+    let repeats = if row.repeats { "; may be repeated" } else { "" };
+    format!("{count}{block}{repeats}")
+}
+
+fn no_effects(out: &mut String) {
+    out.push_str("\n## Accepted without effect\n\nThese can't matter here.\n\n| directive | why |\n|---|---|\n");
+    for row in no_effect::ROWS {
+        let _ = writeln!(out, "| `{}` | {} |", row.name, row.why);
+    }
+}
+
+fn unsupported_ones(out: &mut String) {
+    out.push_str("\n## Not supported\n\nThese are refused with their place in the file.\n\n");
+    for group in unsupported::GROUPS {
+        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = write!(out, "- {}: {}\n", group.why, names.join(", "));
+    }
+    out.push_str("\nWith these arguments they ask for nothing, and are accepted: ");
+    let neutral: Vec<String> =
+        unsupported::NEUTRAL.iter().map(|(name, value)| format!("`{name} {value}`")).collect();
+    let _ = writeln!(out, "{}.", neutral.join(", "));
+}
+
+/// The reference of variables as Markdown.
+pub fn variables_markdown() -> String {
+    let mut out = String::from("# Variables\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
+    out.push_str("\n| variable | value |\n|---|---|\n");
+    for row in variable::TABLE {
+        let _ = writeln!(out, "| `${}` | {} |", row.name, row.doc);
+    }
+    out.push_str("\n## Families\n\n| variables | value |\n|---|---|\n");
+    for row in variable::FAMILIES {
+        let _ = writeln!(out, "| `${}`*name* | {} |", row.prefix, row.doc);
+    }
+    out
+}

@@ -1,0 +1,258 @@
+//! Walking the tree: a [`Scope`] is one block with the values that it inherited, [`World`] is what all blocks share.
+//!
+//! Each block is walked in the order of [`Phase`](crate::registry::Phase): its values, what it defines by name, its child
+//! blocks. A child starts from a clone of its parent's resolved values.
+
+use crate::Options;
+use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream};
+use crate::diagnostic::{Diagnostic, Fault};
+use crate::directives::log::Formats;
+use crate::directives::unsupported;
+use crate::registry::{self, Arity, Contexts, Meaning, Row};
+use crate::suggest;
+use crate::syntax::{Block, Directive};
+use crate::variables::Variables;
+use culvert_engine::route::LocationTree;
+use culvert_engine::template::Template;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What all blocks of a configuration share while it is read.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) main: Main,
+    pub(crate) servers: Vec<Arc<Server>>,
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) maps: Vec<Map>,
+    pub(crate) variables: Variables,
+    pub(crate) formats: Formats,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// One block while it is read.
+pub(crate) struct Scope<'w> {
+    pub(crate) world: &'w mut World,
+    /// What kind of block this is: one bit.
+    pub(crate) context: Contexts,
+    /// In `http` what servers inherit, in `server` the server itself.
+    pub(crate) server: Server,
+    /// In `http` and `server` what locations inherit, in `location` the location itself.
+    pub(crate) location: Location,
+    /// The locations of this server so far. A hole is one whose block is being read.
+    pub(crate) locations: Vec<Option<Arc<Location>>>,
+    /// How a URI finds the locations of this block.
+    pub(crate) tree: LocationTree,
+    /// The `upstream` that this block is.
+    pub(crate) upstream: Option<Upstream>,
+    /// `access_log off` stands in this block, and wins over other lines of it.
+    pub(crate) access_log_off: bool,
+    /// `proxy_busy_buffers_size` was given here or above; otherwise it follows the other sizes.
+    pub(crate) busy_buffers_given: bool,
+    /// How often each directive was seen in this block.
+    seen: HashMap<&'static str, usize>,
+    /// The directives that the block's closing checks point at.
+    last: HashMap<&'static str, (Place, crate::source::Span, usize)>,
+}
+
+impl<'w> Scope<'w> {
+    /// The main context.
+    pub(crate) fn new(world: &'w mut World, server: Server, location: Location) -> Scope<'w> {
+        Scope {
+            world,
+            context: Contexts::MAIN,
+            server,
+            location,
+            locations: Vec::new(),
+            tree: LocationTree::default(),
+            upstream: None,
+            access_log_off: false,
+            busy_buffers_given: false,
+            seen: HashMap::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    /// A block inside this one, with the values that it inherits.
+    pub(crate) fn child(&mut self, context: Contexts) -> Scope<'_> {
+        let mut location = self.location.clone();
+        location.rewrite = Vec::new();
+        location.assigns = Vec::new();
+        location.handler = crate::config::Handler::None;
+        let mut child = Scope::new(&mut *self.world, self.server.clone(), location);
+        child.context = context;
+        child.busy_buffers_given = self.busy_buffers_given;
+        child
+    }
+
+    /// Reads the directives of this block.
+    pub(crate) fn walk(&mut self, items: &[Directive]) {
+        let mut found: Vec<(&'static Row, &Directive)> =
+            items.iter().filter_map(|directive| Some((self.look_up(directive)?, directive))).collect();
+        found.sort_by_key(|(row, _)| row.phase);
+        for (row, directive) in found {
+            if let Err(fault) = self.apply(row, directive) {
+                self.fault(directive, fault);
+            }
+        }
+    }
+
+    fn apply(&mut self, row: &'static Row, directive: &Directive) -> Result<(), Fault> {
+        let seen = self.seen.entry(row.name).or_default();
+        *seen += 1;
+        if *seen > 1 && !row.repeats {
+            return Err(Fault::new(format!("\"{}\" directive is duplicate", row.name)));
+        }
+        self.last.insert(row.name, (directive.place.clone(), directive.words[0].span, directive.order));
+        (row.set)(self, directive)
+    }
+
+    fn look_up(&mut self, directive: &Directive) -> Option<&'static Row> {
+        let found = match registry::meaning(directive.name()) {
+            None => Err(unknown(directive)),
+            Some(Meaning::Unsupported(why)) => unsupported::check(directive, why).map(|()| None),
+            Some(Meaning::NoEffect(row)) => check_no_effect(self.context, row, directive).map(|()| None),
+            Some(Meaning::Works(rows)) => choose(self.context, rows, directive).map(Some),
+        };
+        found.unwrap_or_else(|fault| {
+            self.fault(directive, fault);
+            None
+        })
+    }
+
+    /// Whether this is the first directive of its name in this block, so that it replaces an inherited list.
+    pub(crate) fn is_first(&self, directive: &Directive) -> bool {
+        self.seen.get(directive.name()).copied() == Some(1)
+    }
+
+    /// Whether a directive stands in this block (among those read so far).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.seen.contains_key(name)
+    }
+
+    /// The proxy module's values of this block, to change.
+    pub(crate) fn proxy(&mut self) -> &mut ProxySettings {
+        Arc::make_mut(&mut self.location.proxy)
+    }
+
+    /// An absolute path from one relative to the prefix.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.world.options.prefix.join(path)
+    }
+
+    /// An argument with variables.
+    pub(crate) fn template(&mut self, directive: &Directive, number: usize) -> Result<Template, Fault> {
+        self.template_of(directive, number, directive.arg(number))
+    }
+
+    /// A part of an argument with variables.
+    pub(crate) fn template_of(&mut self, directive: &Directive, number: usize, text: &str) -> Result<Template, Fault> {
+        self.world.variables.template(directive, number, text)
+    }
+
+    /// Reports what is wrong with a directive.
+    pub(crate) fn fault(&mut self, directive: &Directive, fault: Fault) {
+        self.tell(Level::Emerg, directive, fault);
+    }
+
+    /// Reports what is odd about a directive.
+    pub(crate) fn warn(&mut self, directive: &Directive, fault: Fault) {
+        self.tell(Level::Warn, directive, fault);
+    }
+
+    fn tell(&mut self, level: Level, directive: &Directive, fault: Fault) {
+        self.world.diagnostics.push(Diagnostic {
+            level,
+            message: fault.message,
+            place: Some(directive.place.clone()),
+            span: directive.words.get(fault.word).map(|word| word.span),
+            suggestion: fault.suggestion,
+            order: directive.order,
+        });
+    }
+
+    /// Reports what only the end of a block shows, at the last of the named directives that stands in it.
+    pub(crate) fn fault_at_last(&mut self, names: &[&str], message: &str) {
+        let last = names.iter().filter_map(|name| self.last.get(name)).max_by_key(|(_, _, order)| *order);
+        let Some((place, span, order)) = last.cloned() else { return };
+        let (place, span) = (Some(place), Some(span));
+        self.world.diagnostics.push(Diagnostic {
+            level: Level::Emerg,
+            message: message.into(),
+            place,
+            span,
+            suggestion: None,
+            order,
+        });
+    }
+
+    /// Reports what only the end of a block shows, at its closing brace. Silent where reading never came so far.
+    pub(crate) fn fault_at_close(&mut self, directive: &Directive, message: &str) {
+        let Some((place, order)) = directive.block.as_ref().and_then(|block: &Block| block.close.clone()) else { return };
+        self.world.diagnostics.push(Diagnostic {
+            level: Level::Emerg,
+            message: message.into(),
+            place: Some(place),
+            span: Some(directive.words[0].span),
+            suggestion: None,
+            order,
+        });
+    }
+}
+
+/// Adds to a list that a block inherits: the first line of a block replaces what was inherited.
+pub(crate) fn push<T: Clone>(list: &mut Arc<[T]>, is_first: bool, item: T) {
+    let mut items = if is_first { Vec::new() } else { list.to_vec() };
+    items.push(item);
+    *list = items.into();
+}
+
+fn unknown(directive: &Directive) -> Fault {
+    let fault = Fault::new(format!("unknown directive \"{}\"", directive.name()));
+    match suggest::nearest(directive.name(), registry::names()) {
+        Some(name) => fault.hint(format!("did you mean \"{name}\"?")),
+        None => fault,
+    }
+}
+
+/// The row that applies in this block, after nginx's checks in nginx's order.
+fn choose(context: Contexts, rows: &[&'static Row], directive: &Directive) -> Result<&'static Row, Fault> {
+    let row = rows.iter().find(|row| row.contexts.meets(context)).copied().ok_or_else(|| {
+        let all = rows.iter().flat_map(|row| row.contexts.names()).collect::<Vec<_>>().join(", ");
+        not_here(directive).hint(format!("it may stand in: {all}"))
+    })?;
+    check_shape(row.block, row.args, directive)?;
+    Ok(row)
+}
+
+fn check_no_effect(
+    context: Contexts,
+    row: &crate::directives::no_effect::NoEffect,
+    directive: &Directive,
+) -> Result<(), Fault> {
+    if !row.contexts.meets(context) {
+        return Err(not_here(directive));
+    }
+    check_shape(false, row.args, directive)?;
+    if row.args == Arity::Flag {
+        directive.flag(1)?;
+    }
+    Ok(())
+}
+
+fn not_here(directive: &Directive) -> Fault {
+    Fault::new(format!("\"{}\" directive is not allowed here", directive.name()))
+}
+
+fn check_shape(block: bool, args: Arity, directive: &Directive) -> Result<(), Fault> {
+    let name = directive.name();
+    match (block, directive.block.is_some()) {
+        (false, true) => return Err(Fault::new(format!("directive \"{name}\" is not terminated by \";\""))),
+        (true, false) => return Err(Fault::new(format!("directive \"{name}\" has no opening \"{{\""))),
+        _ => {}
+    }
+    if !args.accepts(directive.args().len()) {
+        return Err(Fault::new(format!("invalid number of arguments in \"{name}\" directive")));
+    }
+    Ok(())
+}

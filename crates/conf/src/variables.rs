@@ -1,0 +1,193 @@
+//! Names of variables: what is built in, what the configuration defines, and what nobody does.
+//!
+//! A name may be used before it is defined, as in nginx. Each name that is not built in gets a slot at its first use; the
+//! slots that nothing ever defined are reported at the end.
+
+use crate::config::{Level, Place, Slot, SlotKind};
+use crate::diagnostic::{Diagnostic, Fault};
+use crate::source::Span;
+use crate::suggest;
+use crate::syntax::Directive;
+use culvert_engine::pattern::Pattern;
+use culvert_engine::template::{Template, TemplateError};
+use culvert_engine::variable::{self, Builtin, Family, Variable};
+use std::collections::{HashMap, HashSet};
+
+/// The variables of one configuration while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Variables {
+    slots: Vec<Draft>,
+    by_name: HashMap<String, usize>,
+    /// Names that a `set` or `map` defines somewhere: they win over the members of a family (`$http_x`) of that name.
+    defined: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    name: String,
+    kind: Option<SlotKind>,
+    first_use: Use,
+}
+
+#[derive(Debug, Clone)]
+struct Use {
+    place: Place,
+    span: Span,
+    order: usize,
+}
+
+/// Members of families that nginx defines one by one, so that a configuration can't redefine them.
+const FIXED_MEMBERS: &[&str] =
+    &["http_host", "http_user_agent", "http_referer", "http_via", "http_x_forwarded_for", "http_cookie"];
+
+/// Built-in variables that nginx lets a configuration change.
+const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
+
+/// Built-in variables that nginx lets a configuration redefine.
+const REDEFINABLE: &[Builtin] = &[Builtin::ProxyHost, Builtin::ProxyPort, Builtin::CulvertVersion];
+
+impl Variables {
+    /// Notes the names that directives anywhere in the tree define, before any of them is used.
+    pub(crate) fn note_definitions(&mut self, items: &[Directive]) {
+        for directive in items {
+            let name = match directive.name() {
+                "set" => directive.words.get(1),
+                "map" => directive.words.get(2),
+                _ => None,
+            };
+            if let Some(name) = name.and_then(|word| word.text.strip_prefix('$')) {
+                self.defined.insert(name.to_ascii_lowercase());
+            }
+            self.note_definitions(directive.items());
+        }
+    }
+
+    /// Takes the text of an argument apart.
+    pub(crate) fn template(&mut self, directive: &Directive, number: usize, text: &str) -> Result<Template, Fault> {
+        Template::parse(text, |name| self.resolve(directive, number, name)).map_err(|error| match error {
+            TemplateError::InvalidName => Fault::at(number, "invalid variable name"),
+            TemplateError::MissingBrace(name) => {
+                Fault::at(number, format!("the closing bracket in \"{name}\" variable is missing"))
+            }
+        })
+    }
+
+    fn resolve(&mut self, directive: &Directive, number: usize, name: &str) -> Variable {
+        let lower = name.to_ascii_lowercase();
+        let is_redefined = self.defined.contains(&lower) || self.by_name.contains_key(&lower);
+        match variable::builtin(&lower) {
+            Some(found) if !(is_redefined && is_definable(&found, &lower)) => found,
+            _ => Variable::Slot(self.slot(directive, number, lower)),
+        }
+    }
+
+    fn slot(&mut self, directive: &Directive, number: usize, name: String) -> usize {
+        if let Some(&slot) = self.by_name.get(&name) {
+            return slot;
+        }
+        let first_use =
+            Use { place: directive.place.clone(), span: directive.words[number].span, order: directive.order };
+        self.slots.push(Draft { name: name.clone(), kind: None, first_use });
+        self.by_name.insert(name, self.slots.len() - 1);
+        self.slots.len() - 1
+    }
+
+    /// Defines a variable from an argument such as `$name`.
+    pub(crate) fn define(&mut self, directive: &Directive, number: usize, kind: SlotKind) -> Result<usize, Fault> {
+        let text = directive.arg(number);
+        let name = text.strip_prefix('$').filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| Fault::at(number, format!("invalid variable name \"{text}\"")))?;
+        self.define_name(directive, number, name, kind)
+    }
+
+    fn define_name(
+        &mut self,
+        directive: &Directive,
+        number: usize,
+        name: &str,
+        kind: SlotKind,
+    ) -> Result<usize, Fault> {
+        let name = name.to_ascii_lowercase();
+        if let Some(found) = variable::builtin(&name) {
+            if matches!(&found, Variable::Builtin(builtin) if CHANGEABLE.contains(builtin)) {
+                let message = format!("assigning to the variable \"${name}\" is not supported by Culvert yet");
+                return Err(Fault::at(number, message));
+            }
+            if !is_definable(&found, &name) {
+                return Err(Fault::at(number, format!("the duplicate \"{name}\" variable")));
+            }
+        }
+        let slot = self.slot(directive, number, name);
+        let known = &mut self.slots[slot].kind;
+        if known.is_none() || kind != SlotKind::Assigned {
+            *known = Some(kind);
+        }
+        Ok(slot)
+    }
+
+    /// Gives each named group of a pattern its slot: pairs of group and slot.
+    pub(crate) fn assigns(
+        &mut self,
+        directive: &Directive,
+        number: usize,
+        pattern: &Pattern,
+    ) -> Result<Vec<(usize, usize)>, Fault> {
+        pattern
+            .names()
+            .into_iter()
+            .map(|(group, name)| Ok((group, self.define_name(directive, number, &name, SlotKind::Assigned)?)))
+            .collect()
+    }
+
+    /// The slots, and a diagnostic for each that nothing defines.
+    pub(crate) fn finish(self) -> (Vec<Slot>, Vec<Diagnostic>) {
+        let mut slots = Vec::new();
+        let mut unknown = Vec::new();
+        let defined: Vec<&str> =
+            self.slots.iter().filter(|draft| draft.kind.is_some()).map(|draft| draft.name.as_str()).collect();
+        for draft in &self.slots {
+            if draft.kind.is_none() {
+                unknown.push(unknown_variable(draft, &defined));
+            }
+            slots.push(Slot { name: draft.name.clone(), kind: draft.kind.unwrap_or(SlotKind::Assigned) });
+        }
+        (slots, unknown)
+    }
+}
+
+/// Whether a configuration may define a variable although the name is built in.
+fn is_definable(found: &Variable, name: &str) -> bool {
+    match found {
+        Variable::Builtin(builtin) => REDEFINABLE.contains(builtin),
+        Variable::Member(Family::Http, _) => !FIXED_MEMBERS.contains(&name),
+        _ => true,
+    }
+}
+
+fn unknown_variable(draft: &Draft, defined: &[&str]) -> Diagnostic {
+    let name = draft.name.as_str();
+    let candidates = variable::TABLE.iter().map(|row| row.name).chain(defined.iter().copied());
+    let suggestion = if NGINX_ONLY.iter().any(|prefix| name.starts_with(prefix)) {
+        Some("nginx has this variable; Culvert does not support it yet".to_owned())
+    } else {
+        suggest::nearest(name, candidates).map(|near| format!("did you mean \"${near}\"?"))
+    };
+    let Use { place, span, order } = draft.first_use.clone();
+    Diagnostic {
+        level: Level::Emerg,
+        message: format!("unknown \"{name}\" variable"),
+        place: Some(place),
+        span: Some(span),
+        suggestion,
+        order,
+    }
+}
+
+/// How the names of nginx's other variables begin.
+const NGINX_ONLY: &[&str] = &[
+    "ancient_browser", "cache_", "connections_", "date_gmt", "date_local", "document_root", "fastcgi_", "geoip_", "gzip_ratio",
+    "http2", "http3", "https", "invalid_referer", "jwt_", "limit_conn_status", "limit_req_status", "memcached_key",
+    "modern_browser", "msie", "otel_", "proxy_protocol_", "quic_", "realip_remote_", "realpath_root", "request_body_file",
+    "request_port", "secure_link", "session_", "slice_range", "spdy", "ssl_", "uid_", "upstream_queue_time",
+    "upstream_last_server_name", "is_request_port",
+];
