@@ -1,0 +1,90 @@
+//! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
+
+use culvert_conf::config::Location;
+use culvert_engine::http1::Headers;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A response head on its way to the client. The front adds what its protocol needs around it (framing, connection
+/// management, and `Server` and `Date` where the headers have none).
+#[derive(Debug, Default)]
+pub(crate) struct OutHead {
+    /// The status.
+    pub(crate) status: u16,
+    /// The upstream's own words for the status; `None` takes the usual ones.
+    pub(crate) reason: Option<Box<[u8]>>,
+    /// What `Server` says, unless one stands among the headers.
+    pub(crate) server: &'static str,
+    /// `Content-Length`, where it is known.
+    pub(crate) content_length: Option<u64>,
+    /// Whether a body follows.
+    pub(crate) has_body: bool,
+    /// All other lines, none of them about this hop.
+    pub(crate) headers: Headers,
+}
+
+/// What came of asking for more of the request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyPart {
+    /// Bytes were appended.
+    Data,
+    /// Nothing follows.
+    End,
+}
+
+/// Why a request's body could not be read.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// The client went away.
+    Gone(io::Error),
+    /// It is not framed as it should be.
+    Malformed,
+    /// It is longer than `client_max_body_size`.
+    TooLarge,
+}
+
+/// The client's side of one exchange.
+pub(crate) trait Client: Send {
+    /// Whether the whole body was read.
+    fn body_is_read(&self) -> bool;
+
+    /// Bounds the body: `client_max_body_size` in bytes, 0 for no bound.
+    fn limit_body(&mut self, bytes_max: u64);
+
+    /// Says that the client may send the body that it announced (`Expect: 100-continue`); once.
+    fn invite_body(&mut self);
+
+    /// Appends what comes next of the body to `out`, at most about `room` bytes.
+    fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, room: usize) -> Poll<Result<BodyPart, BodyError>>;
+
+    /// Ready when the client has closed or reset the connection. What it sends meanwhile is kept, within bounds.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Takes over what `location` says about the connection: keep-alive and lingering.
+    fn adopt(&mut self, location: &Arc<Location>);
+
+    /// Says that this connection is not to be used again after the response.
+    fn close_after(&mut self);
+
+    /// Queues the head. Nothing is written before data, the end, or a flush.
+    fn send_head(&mut self, head: &OutHead);
+
+    /// Sends body bytes. Few are queued until the next flush, many are written at once; what the client does not take is kept.
+    fn send_body(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()>;
+
+    /// Queues the end of the body.
+    fn send_end(&mut self, trailers: &Headers);
+
+    /// How many bytes the client has not taken yet.
+    fn backlog(&self) -> usize;
+
+    /// Writes what is queued; ready once all of it is out.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Bytes sent to the client for this exchange, heads included.
+    fn sent(&self) -> u64;
+
+    /// Bytes of the request received so far: head and body.
+    fn received(&self) -> u64;
+}

@@ -1,0 +1,297 @@
+//! One request and its response: the story from the chosen server to the outcome. Each step is a file of this folder.
+
+mod body_in;
+pub(crate) mod client;
+mod error_page;
+mod handshake;
+mod outcome;
+mod proxy;
+mod redirect;
+mod relay;
+mod request_in;
+mod request_out;
+mod respond;
+mod response_in;
+mod rewrite;
+mod route;
+mod status;
+mod target;
+mod variables;
+
+pub(crate) use client::Client;
+pub(crate) use request_in::Request;
+pub(crate) use status::reason;
+
+use crate::lifecycle::Generation;
+use crate::tunnel::Opening;
+use crate::upstream::Endpoint;
+use culvert_conf::config::{Level, Location, Server};
+use culvert_engine::http1::{BodyLength, Headers, RequestHead};
+use culvert_engine::pattern::Captures;
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is known of a client connection for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct ClientFacts {
+    /// `$connection`.
+    pub(crate) serial: u64,
+    /// The client's address; `None` on a unix socket.
+    pub(crate) remote: Option<SocketAddr>,
+    /// The address that it connected to; `None` on a unix socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// When it connected.
+    pub(crate) opened: Instant,
+}
+
+/// One request on its way through the gateway.
+pub(crate) struct Exchange {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) client: Arc<ClientFacts>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) location: Arc<Location>,
+    pub(crate) request: Request,
+    /// What the response was, as far as it got.
+    pub(crate) sent: Sent,
+    /// One entry per upstream server that was tried.
+    pub(crate) tries: Vec<Try>,
+    /// `$proxy_host` and `$proxy_port`, once a `proxy_pass` was reached.
+    proxied: Option<(bytes::Bytes, bytes::Bytes)>,
+    /// The head of the last upstream response.
+    upstream_headers: Headers,
+    upstream_trailers: Headers,
+    /// The values of the configuration's own variables.
+    slots: RefCell<Vec<Option<Box<[u8]>>>>,
+    /// The groups of the last regular expression that matched.
+    captures: RefCell<Captures>,
+    /// How many maps deep the evaluation is, so that a cycle of maps ends.
+    depth: Cell<u8>,
+    /// The status that error pages answer with, where it is not their own.
+    forced_status: Option<u16>,
+    error_page_used: bool,
+    redirects_left: u8,
+    /// How many tries there were before the last internal redirect.
+    redirected_after: usize,
+    /// Whether the log line was written, or handed to the tunnel that writes it.
+    outcome_told: bool,
+}
+
+/// What was sent to the client.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// The status; 0 before a head was sent.
+    pub(crate) status: u16,
+    /// The head's lines.
+    pub(crate) headers: Headers,
+    /// `Content-Length` of the head.
+    pub(crate) content_length: Option<u64>,
+    /// Whether a body followed.
+    pub(crate) has_body: bool,
+    /// Whether the body was sent whole.
+    pub(crate) complete: bool,
+    /// Bytes in all.
+    pub(crate) bytes: u64,
+    /// Bytes of the head.
+    pub(crate) head_bytes: u64,
+    /// The trailers.
+    pub(crate) trailers: Headers,
+}
+
+/// One try on an upstream server.
+#[derive(Debug)]
+pub(crate) struct Try {
+    /// The peer; `None` where no peer was left, which nginx shows as the upstream's name.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// The upstream's name.
+    pub(crate) upstream: String,
+    /// What it answered, or what its failure is answered with; 0 while it is unknown.
+    pub(crate) status: u16,
+    /// When it began.
+    pub(crate) began: Instant,
+    pub(crate) connect_time: Option<Duration>,
+    pub(crate) header_time: Option<Duration>,
+    pub(crate) response_time: Option<Duration>,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) response_length: u64,
+    /// Whether an internal redirect stands between the try before and this one.
+    pub(crate) after_redirect: bool,
+}
+
+/// What comes after a step.
+pub(crate) enum Next {
+    /// Choose the location of the current URI.
+    Locate,
+    /// Run the location's own rewrite steps and its handler.
+    Enter,
+    /// Answer with this status: an error page or the built-in one.
+    Status(u16),
+    /// Answer with what is here.
+    Reply(respond::Reply),
+    /// The response was relayed.
+    Done,
+    /// The request became a tunnel.
+    Tunnel(Box<Opening>),
+    /// Nothing can or shall be answered: close.
+    Close,
+}
+
+/// How an exchange left its client connection.
+pub(crate) enum Served {
+    /// The response is out.
+    Answered,
+    /// The streams go on as a tunnel.
+    Tunnel(Box<Opening>),
+    /// The connection is of no more use.
+    Broken,
+}
+
+/// nginx's bound on internal redirects (NGX_HTTP_MAX_URI_CHANGES).
+const REDIRECTS_MAX: u8 = 10;
+
+/// Serves one request from its head to its outcome.
+pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, first: Next) -> Served {
+    let mut next = first;
+    let served = loop {
+        next = match next {
+            Next::Locate => route::locate(exchange),
+            Next::Enter => enter(exchange, client).await,
+            Next::Status(status) => error_page::answer(exchange, client, status),
+            Next::Reply(reply) => respond::send(exchange, client, reply).await,
+            Next::Done => break Served::Answered,
+            Next::Tunnel(opening) => break Served::Tunnel(opening),
+            Next::Close => break Served::Broken,
+        };
+    };
+    exchange.sent.bytes = client.sent();
+    exchange.request.received = client.received();
+    served
+}
+
+async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+    use culvert_conf::config::Handler;
+    let location = exchange.location.clone();
+    if let Some(next) = rewrite::run(exchange, &location.rewrite) {
+        return next;
+    }
+    match &location.handler {
+        Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
+        Handler::None => Next::Status(404),
+    }
+}
+
+impl Exchange {
+    /// An exchange for `head`, in the server that the address and the host name choose. The second value is the first step:
+    /// normally the server's own rewrite steps and location, or the status that a bad request is answered with.
+    pub(crate) fn new(
+        generation: Arc<Generation>,
+        client: Arc<ClientFacts>,
+        site: usize,
+        head: Result<(RequestHead, BodyLength), (RequestHead, u16)>,
+        began: Instant,
+        nth: u64,
+    ) -> (Exchange, Next) {
+        let (head, body) = match head {
+            Ok((head, body)) => (head, Ok(body)),
+            Err((head, status)) => (head, Err(status)),
+        };
+        let mut request = Request::new(head, began, nth);
+        let read = body.and_then(|body| {
+            request.body = body;
+            request.read_host()
+        });
+        let chosen = route::choose_server(&generation, site, &request.host);
+        let server = chosen.server;
+        request.drop_invalid_headers(&server);
+        let read = read.and_then(|()| request.read_target(server.merge_slashes));
+        let mut exchange = Exchange {
+            location: server.root.clone(),
+            slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
+            captures: RefCell::new(chosen.captures.unwrap_or_default()),
+            generation,
+            client,
+            server,
+            request,
+            sent: Sent::default(),
+            tries: Vec::new(),
+            proxied: None,
+            upstream_headers: Headers::default(),
+            upstream_trailers: Headers::default(),
+            depth: Cell::new(0),
+            forced_status: None,
+            error_page_used: false,
+            redirects_left: REDIRECTS_MAX,
+            redirected_after: 0,
+            outcome_told: false,
+        };
+        exchange.assign(&chosen.assigns);
+        let first = match read {
+            Ok(()) => route::enter_server(&mut exchange),
+            Err(status) => Next::Status(status),
+        };
+        (exchange, first)
+    }
+
+    /// Copies groups of the last match to the slots of the names that they have.
+    fn assign(&self, assigns: &[(usize, usize)]) {
+        let captures = self.captures.borrow();
+        let mut slots = self.slots.borrow_mut();
+        for &(group, slot) in assigns {
+            slots[slot] = Some(captures.get(group).unwrap_or_default().into());
+        }
+    }
+
+    /// Writes an error log line with the request's circumstances behind it, as nginx does.
+    pub(crate) fn log(&self, level: Level, message: impl Display) {
+        if self.location.error_logs.iter().all(|log| level > log.level) {
+            return;
+        }
+        let sink = self.generation.error_sink(&self.location.error_logs);
+        sink.write(level, self.client.serial, format_args!("{message}{}", self.circumstances()));
+    }
+
+    /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances(self)
+    }
+
+    /// The request's method is HEAD, so that no response has a body.
+    pub(crate) fn is_head(&self) -> bool {
+        self.request.is_head
+    }
+}
+
+/// The tail of an error log line about a request.
+pub(crate) struct Circumstances<'a>(&'a Exchange);
+
+impl Display for Circumstances<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchange = self.0;
+        write!(f, ", client: ")?;
+        match exchange.client.remote {
+            Some(addr) => write!(f, "{}", addr.ip().to_canonical())?,
+            None => write!(f, "unix:")?,
+        }
+        write!(f, ", server: {}", route::name_of(&exchange.server))?;
+        let line = exchange.request.head.line();
+        if !line.is_empty() {
+            write!(f, ", request: \"{}\"", String::from_utf8_lossy(line))?;
+        }
+        if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
+            let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);
+            match &attempt.endpoint {
+                Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"http://unix:{}:{uri}\"", path.display())?,
+                Some(endpoint) => write!(f, ", upstream: \"http://{endpoint}{uri}\"")?,
+                None => write!(f, ", upstream: \"http://{}{uri}\"", attempt.upstream)?,
+            }
+        }
+        if let Some(host) = exchange.request.head.headers.first("host") {
+            write!(f, ", host: \"{}\"", String::from_utf8_lossy(host))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! How an exchange ends: one line in each access log, written when it is over, however it was over.
+
+use super::Exchange;
+use crate::observe::access_log::{self, Late, Line, Record};
+use crate::observe::log_file;
+use culvert_conf::config::{AccessLog, Escape};
+use culvert_engine::template::Part;
+use culvert_engine::variable::{Builtin, Variable};
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.outcome_told {
+            return;
+        }
+        if self.sent.status == 0 {
+            // Nothing was answered: the client went away, or was turned away without a word.
+            self.sent.status = self.forced_status.unwrap_or(499);
+        }
+        let location = self.location.clone();
+        for log in location.access_logs.iter().filter(|log| self.is_wanted(log)) {
+            if let Some(file) = self.generation.logs.of(&log.target) {
+                log_file::append(file, |out| self.write_line(log, out));
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Hands the rest of the story to a tunnel: what its log lines need and can be known now is rendered, the rest is left
+    /// open. The exchange itself stays silent from then on.
+    pub(super) fn hand_over(&mut self) -> Record {
+        self.outcome_told = true;
+        let location = self.location.clone();
+        let wanted = location.access_logs.iter().filter(|log| self.is_wanted(log));
+        let lines = wanted.filter_map(|log| Some(self.open_line(log, self.generation.logs.of(&log.target)?.clone())));
+        Record {
+            lines: lines.collect(),
+            error_sink: self.generation.error_sink(&location.error_logs),
+            circumstances: self.circumstances().to_string().into(),
+            connection: self.client.serial,
+            client_opened: self.client.opened,
+            began: self.request.began,
+            try_began: self.tries.last().map_or(self.request.began, |attempt| attempt.began),
+            head_bytes: self.sent.head_bytes,
+        }
+    }
+
+    fn is_wanted(&self, log: &AccessLog) -> bool {
+        log.condition.as_ref().is_none_or(|condition| {
+            let value = self.render(condition);
+            !value.is_empty() && value != b"0"
+        })
+    }
+
+    fn write_line(&self, log: &AccessLog, out: &mut Vec<u8>) {
+        for part in log.format.line.parts() {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text),
+                Part::Value(variable) => self.write_value(variable, log.format.escape, out),
+            }
+        }
+        out.push(b'\n');
+    }
+
+    fn write_value(&self, variable: &Variable, escape: Escape, out: &mut Vec<u8>) {
+        let mut value = Vec::new();
+        let found = self.append(variable, None, &mut value);
+        access_log::write_escaped(found.then_some(&value[..]), escape, out);
+    }
+
+    fn open_line(&self, log: &AccessLog, file: std::sync::Arc<log_file::LogFile>) -> Line {
+        let mut line = Line::new(file);
+        for part in log.format.line.parts() {
+            match part {
+                Part::Text(text) => line.push_text(text),
+                Part::Value(Variable::Builtin(builtin)) if Late::of(*builtin).is_some() => self.push_late(*builtin, &mut line),
+                Part::Value(variable) => {
+                    let mut value = Vec::new();
+                    self.write_value(variable, log.format.escape, &mut value);
+                    line.push_text(&value);
+                }
+            }
+        }
+        line.push_text(b"\n");
+        line
+    }
+
+    /// A value that only the tunnel's end knows. For one per try, those of earlier tries are known already.
+    fn push_late(&self, builtin: Builtin, line: &mut Line) {
+        let late = Late::of(builtin).expect("the caller asked");
+        if late.is_per_try() {
+            let mut before = Vec::new();
+            self.append(&Variable::Builtin(builtin), None, &mut before);
+            let last = before.iter().rposition(|&b| b == b' ').map_or(0, |at| at + 1);
+            line.push_text(&before[..last]);
+        }
+        line.push_late(late);
+    }
+}

@@ -1,0 +1,114 @@
+//! The request head that goes to the upstream: the configured headers, then the client's own less those of its hop.
+
+use super::Exchange;
+use super::handshake::{Wish, is_h2c};
+use culvert_engine::http1::BodyLength;
+use culvert_engine::websocket::has_token;
+
+/// Headers that are about one hop only (RFC 9110 section 7.6.1), or that the gateway writes itself.
+const OWN: &[&str] = &[
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "keep-alive",
+    "expect",
+    "upgrade",
+    "proxy-connection",
+    "http2-settings",
+];
+
+/// Composes the head of a request with this kind of body.
+pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    let request = &exchange.request;
+    let http_1_1 = exchange.location.proxy.http_1_1 || wish != Wish::None || body == BodyLength::Chunked;
+    out.extend_from_slice(&request.method);
+    out.push(b' ');
+    out.extend_from_slice(&request.upstream_uri);
+    out.extend_from_slice(if http_1_1 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+    let upgrade_refused = set_headers(exchange, wish, &mut out);
+    default_headers(exchange, wish, upgrade_refused, &mut out);
+    body_headers(exchange, body, &mut out);
+    client_headers(exchange, &mut out);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// The `proxy_set_header`s. Returns whether one of them would have forwarded an `Upgrade` that must not be.
+fn set_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) -> bool {
+    let mut refused = false;
+    for header in exchange.location.proxy.set_headers.iter() {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name.as_bytes());
+        if wish == Wish::WebSocket && is("connection") {
+            continue;
+        }
+        let value = exchange.render(&header.value);
+        if (is("upgrade") && is_h2c(&value)) || is("http2-settings") {
+            refused = true;
+            continue;
+        }
+        if !value.is_empty() && !(is("connection") && refused) {
+            line(out, &header.name, &value);
+        }
+    }
+    refused
+}
+
+/// What nginx sends where the configuration does not set it.
+fn default_headers(exchange: &Exchange, wish: Wish, upgrade_refused: bool, out: &mut Vec<u8>) {
+    if !sets(exchange, "host") {
+        let host = exchange.proxied.as_ref().map(|(host, _)| &host[..]).unwrap_or_default();
+        // nginx puts `localhost` where a unix socket has no name that a Host header could have.
+        line(out, b"Host", if host.starts_with(b"unix:") { b"localhost" } else { host });
+    }
+    if wish == Wish::WebSocket {
+        line(out, b"Connection", b"Upgrade");
+        line(out, b"Upgrade", b"websocket");
+    } else if upgrade_refused || !sets(exchange, "connection") {
+        line(out, b"Connection", b"close");
+    }
+}
+
+fn body_headers(exchange: &Exchange, body: BodyLength, out: &mut Vec<u8>) {
+    match body {
+        BodyLength::Sized(length) if !sets(exchange, "content-length") => {
+            line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        BodyLength::Chunked => line(out, b"Transfer-Encoding", b"chunked"),
+        _ => {}
+    }
+}
+
+fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
+    let headers = &exchange.request.head.headers;
+    let for_this_hop = |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
+    // What the client's Connection header names is for the gateway alone.
+    let nominations: Vec<&[u8]> = headers.all("connection").filter(for_this_hop).collect();
+    let is_nominated = |name: &[u8]| {
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        nominations.iter().any(|list| has_token(list, name))
+    };
+    for (name, value) in headers.iter() {
+        let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
+        if !is_own && !is_set(exchange, name) && !is_nominated(name) {
+            line(out, name, value);
+        }
+    }
+}
+
+fn sets(exchange: &Exchange, name: &str) -> bool {
+    is_set(exchange, name.as_bytes())
+}
+
+fn is_set(exchange: &Exchange, name: &[u8]) -> bool {
+    exchange.location.proxy.set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(name))
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,93 @@
+//! Which server block, which location.
+
+use super::{Exchange, Next, respond::Reply, rewrite};
+use crate::lifecycle::Generation;
+use culvert_conf::config::{Level, Server, ServerName};
+use culvert_engine::http1::BodyLength;
+use culvert_engine::pattern::Captures;
+use culvert_engine::route::Choice;
+use std::sync::Arc;
+
+/// The server that a request goes to.
+pub(super) struct ChosenServer {
+    pub(super) server: Arc<Server>,
+    pub(super) captures: Option<Captures>,
+    /// Which groups of the name's pattern go to which slots.
+    pub(super) assigns: Vec<(usize, usize)>,
+}
+
+/// Chooses by host name among the servers of the listening address `site`.
+pub(super) fn choose_server(generation: &Generation, site: usize, host: &[u8]) -> ChosenServer {
+    let site = &generation.sites[site];
+    // A pattern that gives up on a hostile host name has not matched it.
+    let (found, captures) = site.names.find(host).unwrap_or((site.default, None));
+    let server = generation.config.http.servers[found.server].clone();
+    let assigns = match found.name.and_then(|name| server.names.get(name)) {
+        Some(ServerName::Regex { assigns, .. }) => assigns.clone(),
+        _ => Vec::new(),
+    };
+    ChosenServer { server, captures, assigns }
+}
+
+/// Runs the server block's own rewrite steps.
+pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
+    let server = exchange.server.clone();
+    rewrite::run(exchange, &server.rewrite).unwrap_or(Next::Locate)
+}
+
+/// Chooses the location of the current URI.
+pub(super) fn locate(exchange: &mut Exchange) -> Next {
+    let server = exchange.server.clone();
+    match server.tree.find(&exchange.request.uri) {
+        Ok(Choice::Server) => exchange.location = server.root.clone(),
+        Ok(Choice::Location { id, captures }) => {
+            exchange.location = server.locations[id].clone();
+            if let Some(captures) = captures {
+                *exchange.captures.get_mut() = captures;
+                exchange.assign(&exchange.location.assigns);
+            }
+        }
+        Ok(Choice::AddSlash { id }) => {
+            exchange.location = server.locations[id].clone();
+            return add_slash(exchange);
+        }
+        Err(slow) => {
+            exchange.log(Level::Error, format_args!("{slow}"));
+            return Next::Status(500);
+        }
+    }
+    check_body_size(exchange).unwrap_or(Next::Enter)
+}
+
+/// `location /chat/` was asked for as `/chat`.
+fn add_slash(exchange: &Exchange) -> Next {
+    let request = &exchange.request;
+    let mut location = Vec::with_capacity(request.uri.len() + request.args.len() + 2);
+    culvert_engine::uri::escape_uri(&request.uri, &mut location);
+    location.push(b'/');
+    if !request.args.is_empty() {
+        location.push(b'?');
+        location.extend_from_slice(&request.args);
+    }
+    Next::Reply(Reply::redirect(301, location))
+}
+
+fn check_body_size(exchange: &Exchange) -> Option<Next> {
+    let limit = exchange.location.client_max_body_size;
+    match exchange.request.body {
+        BodyLength::Sized(length) if limit != 0 && length > limit => {
+            exchange.log(Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+            Some(Next::Status(413))
+        }
+        _ => None,
+    }
+}
+
+/// `$server_name`: the server's first name.
+pub(super) fn name_of(server: &Server) -> &str {
+    match server.names.first() {
+        Some(ServerName::Text(name)) => name,
+        Some(ServerName::Regex { source, .. }) => source,
+        None => "",
+    }
+}

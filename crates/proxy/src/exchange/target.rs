@@ -1,0 +1,119 @@
+//! Where a `proxy_pass` sends the request, and which target the request line gets.
+
+use super::{Exchange, Next};
+use crate::upstream::{Endpoint, Upstream};
+use bytes::Bytes;
+use culvert_conf::config::{self, Level, ProxyPass, ProxyTarget, ProxyUri};
+use culvert_engine::balance::{Method, PeerSpec};
+use culvert_engine::uri;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Chooses the upstream and composes the request's target. The error is the next step instead.
+pub(super) fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Upstream>, Next> {
+    match &pass.target {
+        ProxyTarget::Upstream { upstream, uri, host, port } => {
+            exchange.proxied = Some((host.clone(), port.clone()));
+            exchange.request.upstream_uri = compose(exchange, uri);
+            Ok(exchange.generation.upstreams[*upstream].clone())
+        }
+        ProxyTarget::Variable(url) => {
+            let url = exchange.render(url);
+            resolve_rendered(exchange, pass, &url)
+        }
+    }
+}
+
+fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
+    let request = &exchange.request;
+    let (prefix, skipped) = match uri {
+        ProxyUri::Unchanged if request.unparsed_is_valid => return request.unparsed.to_vec(),
+        ProxyUri::Unchanged => (&b""[..], 0),
+        ProxyUri::Replace(prefix) => (&prefix[..], exchange.matched_length()),
+    };
+    let mut target = prefix.to_vec();
+    let rest = &request.uri[skipped..];
+    if request.quoted || !request.unparsed_is_valid {
+        uri::escape_uri(rest, &mut target);
+    } else {
+        target.extend_from_slice(rest);
+    }
+    if !request.args.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(&request.args);
+    }
+    target
+}
+
+fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
+    let text = String::from_utf8_lossy(url).into_owned();
+    let Some(rest) = text.strip_prefix("http://") else {
+        exchange.log(Level::Error, format_args!("invalid URL prefix in \"{text}\""));
+        return Err(Next::Status(500));
+    };
+    let (authority, uri) = split_authority(rest);
+    let explicit_port = port_of(authority);
+    let port = if authority.starts_with("unix:") { String::new() } else { explicit_port.unwrap_or("80").into() };
+    exchange.proxied = Some((Bytes::copy_from_slice(authority.as_bytes()), port.clone().into()));
+    exchange.request.upstream_uri = match uri {
+        "" => compose(exchange, &ProxyUri::Unchanged),
+        uri if uri.starts_with('?') => format!("/{uri}").into_bytes(),
+        uri => uri.as_bytes().to_vec(),
+    };
+    if let Some(known) = exchange.generation.upstreams.iter().find(|upstream| upstream.name == authority) {
+        return Ok(known.clone());
+    }
+    match endpoint_of(authority, &port) {
+        Some(endpoint) => Ok(Arc::new(single(endpoint, authority, pass))),
+        None => {
+            let host = authority.split(':').next().unwrap_or_default();
+            exchange.log(Level::Error, format_args!("no resolver defined to resolve {host}"));
+            Err(Next::Status(502))
+        }
+    }
+}
+
+fn split_authority(rest: &str) -> (&str, &str) {
+    if let Some(path) = rest.strip_prefix("unix:") {
+        return match path.find(':') {
+            Some(colon) => (&rest[..5 + colon], &path[colon + 1..]),
+            None => (rest, ""),
+        };
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    rest.split_at(end)
+}
+
+fn port_of(authority: &str) -> Option<&str> {
+    let after_literal = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    authority[after_literal..].rsplit_once(':').map(|(_, port)| port)
+}
+
+fn endpoint_of(authority: &str, port: &str) -> Option<Endpoint> {
+    if let Some(path) = authority.strip_prefix("unix:") {
+        return Some(Endpoint::Unix(path.into()));
+    }
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, _)) => literal,
+        None => authority.split(':').next()?,
+    };
+    let ip: IpAddr = host.parse().ok()?;
+    Some(Endpoint::Inet(SocketAddr::new(ip, port.parse().ok()?)))
+}
+
+/// An upstream of one address that the configuration does not name; it lives as long as the request.
+fn single(endpoint: Endpoint, name: &str, pass: &ProxyPass) -> Upstream {
+    let config = config::Upstream {
+        name: name.into(),
+        implicit: true,
+        method: Method::RoundRobin,
+        servers: Vec::new(),
+        keepalive: 0,
+        keepalive_requests: 0,
+        keepalive_time: Duration::ZERO,
+        keepalive_timeout: Duration::ZERO,
+        place: pass.place.clone(),
+    };
+    Upstream::new(&config, vec![(endpoint, PeerSpec::default())])
+}

@@ -1,0 +1,136 @@
+//! The life of a client connection: request after request, until it closes or becomes a tunnel.
+
+use super::linger;
+use super::read_head::{self, Arrival};
+use crate::exchange::{self, ClientFacts, Exchange, Served};
+use crate::io::{Backlog, Deadline, Transport, scratch};
+use crate::lifecycle::{Shared, worker};
+use crate::tunnel::{ClientSide, Tunnel};
+use culvert_conf::config::Location;
+use culvert_engine::http1::{BodyDecoder, BodyLength};
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// A client connection that speaks HTTP/1.
+pub(crate) struct Front {
+    pub(super) io: Transport,
+    /// Bytes received and not used yet.
+    pub(super) inbox: Vec<u8>,
+    /// Bytes to be sent.
+    pub(super) outbox: Backlog,
+    pub(super) deadline: Deadline,
+    pub(super) facts: Arc<ClientFacts>,
+    /// How many requests have come.
+    pub(super) requests: u64,
+    /// The location of the last response: how long to keep the connection, how to close it.
+    pub(super) location: Option<Arc<Location>>,
+    /// Bytes sent for the current exchange.
+    pub(super) sent: u64,
+    /// Bytes received for the current exchange.
+    pub(super) received: u64,
+    /// The client has closed its side.
+    pub(super) ended: bool,
+    pub(super) message: Message,
+}
+
+/// What holds for the current request and its response.
+pub(super) struct Message {
+    pub(super) body: BodyDecoder,
+    pub(super) body_bytes: u64,
+    pub(super) body_bytes_max: u64,
+    /// The client waits for `100 Continue`, or for a final answer.
+    pub(super) expects_continue: bool,
+    /// HTTP/1.1 or later.
+    pub(super) http_1_1: bool,
+    /// The head could not be read, so that what follows it means nothing.
+    pub(super) unreadable: bool,
+    /// Whether the connection is used again after the response.
+    pub(super) keep: bool,
+    /// Whether trailers are welcome (`TE: trailers`, RFC 9110 section 6.5.1).
+    pub(super) takes_trailers: bool,
+    /// Whether the response is framed in chunks.
+    pub(super) chunked: bool,
+}
+
+impl Message {
+    pub(super) fn new(length: BodyLength) -> Message {
+        Message {
+            body: BodyDecoder::new(length),
+            body_bytes: 0,
+            body_bytes_max: 0,
+            expects_continue: false,
+            http_1_1: false,
+            unreadable: false,
+            keep: false,
+            takes_trailers: false,
+            chunked: false,
+        }
+    }
+}
+
+/// Serves a client connection to its end. `site` is the listening address that it came in on.
+pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared: Arc<Shared>) {
+    let mut front = Front {
+        io,
+        inbox: Vec::new(),
+        outbox: Backlog::default(),
+        deadline: Deadline::default(),
+        facts: Arc::new(facts),
+        requests: 0,
+        location: None,
+        sent: 0,
+        received: 0,
+        ended: false,
+        message: Message::new(BodyLength::None),
+    };
+    loop {
+        let request = match read_head::next(&mut front, site, &shared).await {
+            Arrival::Request(request) => request,
+            Arrival::Nothing => return,
+        };
+        // Boxed, so that a connection between two requests does not keep the room that an exchange needs.
+        match Box::pin(answer(&mut front, request)).await {
+            Served::Answered if front.message.keep && linger::discard_body(&mut front).await => {}
+            Served::Answered => return linger::close(front).await,
+            Served::Broken => return,
+            Served::Tunnel(opening) => {
+                let client = ClientSide { io: front.io, inbox: front.inbox, outbox: front.outbox, sent: front.sent };
+                // A task of its own: nothing of this one stays allocated for the hours that a tunnel may live.
+                worker::spawn_counted(Tunnel::join(client, *opening));
+                return;
+            }
+        }
+    }
+}
+
+async fn answer(front: &mut Front, request: (Exchange, exchange::Next)) -> Served {
+    let (mut exchange, first) = request;
+    exchange::serve(&mut exchange, front, first).await
+}
+
+impl Front {
+    /// Begins another exchange.
+    pub(super) fn begin(&mut self) {
+        self.requests += 1;
+        self.sent = 0;
+        self.received = 0;
+    }
+
+    /// Reads once into the inbox. No bytes are the end of the stream.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
+        let inbox = &mut self.inbox;
+        let read = ready!(scratch::poll_read(&mut self.io, cx, limit, |_, bytes| {
+            inbox.extend_from_slice(bytes);
+            bytes.len()
+        }))?;
+        self.ended |= read == 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// How long the connection is kept open between requests.
+    pub(super) fn idle_since_now(&mut self, wait: std::time::Duration) {
+        self.deadline.set(Instant::now(), wait);
+    }
+}

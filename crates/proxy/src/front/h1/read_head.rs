@@ -1,0 +1,211 @@
+//! The wait for the next request, and its head.
+
+use super::connection::{Front, Message};
+use crate::exchange::{Exchange, Next};
+use crate::lifecycle::{Generation, Shared};
+use culvert_conf::config::{HeaderLimits, Level, Server};
+use culvert_engine::http1::{BodyLength, HeadLimits, RequestError, RequestHead, RequestScanner, request_body};
+use culvert_engine::websocket::has_token;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What came of waiting for a request.
+pub(super) enum Arrival {
+    /// A request, good or bad, and its first step.
+    Request((Exchange, Next)),
+    /// The connection closed, idled too long, or the gateway drains.
+    Nothing,
+}
+
+/// How the wait for a head ended.
+enum Head {
+    Whole(usize),
+    Bad(RequestError),
+    Closed,
+    TimedOut,
+}
+
+/// Waits for the next request. The generation is taken when its first byte arrives, so a reload holds for the next request
+/// of a connection that was open before it.
+pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -> Arrival {
+    let pipelined = !front.inbox.is_empty();
+    if !pipelined && !first_byte(front, site, shared).await {
+        return Arrival::Nothing;
+    }
+    let began = Instant::now();
+    let generation = shared.generation.load_full();
+    let Some(site) = generation.site_of(site) else { return Arrival::Nothing };
+    let server = generation.default_server(site).clone();
+    front.begin();
+    front.deadline.set(began, server.client_header_timeout);
+    let head = read(front, limits(server.header_limits)).await;
+    front.deadline.clear();
+    match head {
+        Head::Whole(length) => Arrival::Request(take(front, generation, site, length, began, pipelined, shared)),
+        Head::Bad(error) => Arrival::Request(refuse(front, generation, site, error, began)),
+        Head::Closed => abandon(front, generation, site, began, 400, "client prematurely closed connection"),
+        Head::TimedOut => {
+            abandon(front, generation, site, began, 408, "client timed out (110: Connection timed out)")
+        }
+    }
+}
+
+/// Waits for the first byte of a request. False where none comes.
+async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
+    let wait = match &front.location {
+        Some(location) => location.keepalive_timeout,
+        None => first_wait(&shared.generation.load(), site),
+    };
+    front.idle_since_now(wait);
+    let arrived = poll_fn(|cx| {
+        if let Poll::Ready(read) = front.poll_fill(cx, FIRST_READ_BYTES) {
+            return Poll::Ready(matches!(read, Ok(1..)));
+        }
+        front.outbox.shrink();
+        if front.inbox.is_empty() {
+            front.inbox = Vec::new();
+        }
+        front.deadline.poll(cx).map(|()| false)
+    });
+    tokio::select! {
+        biased;
+        arrived = arrived => arrived,
+        () = shared.drain.started() => false,
+    }
+}
+
+/// Most requests are smaller; a larger one is read in further steps.
+const FIRST_READ_BYTES: usize = 16 * 1024;
+
+fn first_wait(generation: &Generation, site: usize) -> Duration {
+    let site = generation.site_of(site);
+    site.map_or(Duration::ZERO, |site| generation.default_server(site).client_header_timeout)
+}
+
+fn limits(limits: HeaderLimits) -> HeadLimits {
+    HeadLimits {
+        line_bytes_max: limits.size.max(limits.first),
+        head_bytes_max: limits.first + limits.number * limits.size,
+    }
+}
+
+async fn read(front: &mut Front, limits: HeadLimits) -> Head {
+    let mut scanner = RequestScanner::default();
+    skip_empty_lines(front);
+    poll_fn(|cx| {
+        loop {
+            match scanner.scan(&front.inbox, limits) {
+                Ok(Some(length)) => return Poll::Ready(Head::Whole(length)),
+                Err(error) => return Poll::Ready(Head::Bad(error)),
+                Ok(None) => {}
+            }
+            match front.poll_fill(cx, FIRST_READ_BYTES) {
+                Poll::Ready(Ok(1..)) => skip_empty_lines(front),
+                Poll::Ready(_) => return Poll::Ready(Head::Closed),
+                Poll::Pending => return front.deadline.poll(cx).map(|()| Head::TimedOut),
+            }
+        }
+    })
+    .await
+}
+
+/// Empty lines before a request line are forgiven (RFC 9112 section 2.2).
+fn skip_empty_lines(front: &mut Front) {
+    let empty = front.inbox.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2;
+    front.inbox.drain(..empty);
+}
+
+fn take(
+    front: &mut Front,
+    generation: Arc<Generation>,
+    site: usize,
+    length: usize,
+    began: Instant,
+    pipelined: bool,
+    shared: &Shared,
+) -> (Exchange, Next) {
+    let parsed = RequestHead::parse(&front.inbox[..length]);
+    front.inbox.drain(..length);
+    front.received = length as u64;
+    let framed = match parsed {
+        Ok(head) => match request_body(&head.headers, head.minor) {
+            Ok(body) => Ok((head, body)),
+            Err(error) => Err((head, error.status(), format!("client sent {} while reading client request headers", error.describe()))),
+        },
+        Err((error, head)) => Err((head, error.status(), error.describe().to_owned())),
+    };
+    front.message = message(framed.as_ref().ok(), shared);
+    let (head, complaint) = match framed {
+        Ok(good) => (Ok(good), None),
+        Err((head, status, complaint)) => (Err((head, status)), Some(complaint)),
+    };
+    let (mut exchange, first) = Exchange::new(generation, front.facts.clone(), site, head, began, front.requests);
+    exchange.request.pipelined = pipelined;
+    exchange.request.received = front.received;
+    if let Some(complaint) = complaint {
+        exchange.log(Level::Info, complaint);
+    }
+    (exchange, first)
+}
+
+fn message(good: Option<&(RequestHead, BodyLength)>, shared: &Shared) -> Message {
+    let Some((head, length)) = good else { return unreadable() };
+    let mut message = Message::new(*length);
+    let says = |token: &str| head.headers.all("connection").any(|list| has_token(list, token));
+    message.http_1_1 = head.minor > 0;
+    message.keep = !shared.drain.has_started() && if message.http_1_1 { !says("close") } else { says("keep-alive") };
+    message.takes_trailers = head.headers.all("te").any(|list| has_token(list, "trailers"));
+    message.expects_continue = message.http_1_1
+        && head.headers.first("expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
+    message
+}
+
+fn unreadable() -> Message {
+    Message { unreadable: true, ..Message::new(BodyLength::None) }
+}
+
+/// A head that could not be delimited: its request line, as far as there is one, is kept for the log.
+fn refuse(front: &mut Front, generation: Arc<Generation>, site: usize, error: RequestError, began: Instant) -> (Exchange, Next) {
+    front.message = unreadable();
+    front.received = front.inbox.len() as u64;
+    let head = first_line(front);
+    let (exchange, first) =
+        Exchange::new(generation, front.facts.clone(), site, Err((head, error.status())), began, front.requests);
+    exchange.log(Level::Info, error.describe());
+    (exchange, first)
+}
+
+fn first_line(front: &mut Front) -> RequestHead {
+    let end = front.inbox.iter().position(|&b| b == b'\r' || b == b'\n').unwrap_or(front.inbox.len());
+    match RequestHead::parse(&front.inbox[..end.min(1024)]) {
+        Ok(head) | Err((_, head)) => head,
+    }
+}
+
+/// A head that never came whole: nobody is there to be answered, but the log knows of it.
+fn abandon(
+    front: &mut Front,
+    generation: Arc<Generation>,
+    site: usize,
+    began: Instant,
+    status: u16,
+    message: &str,
+) -> Arrival {
+    front.received = front.inbox.len() as u64;
+    let head = first_line(front);
+    let (mut exchange, _) = Exchange::new(generation, front.facts.clone(), site, Err((head, status)), began, front.requests);
+    exchange.request.received = front.received;
+    exchange.sent.status = status;
+    exchange.log(Level::Info, format_args!("{message} while reading client request headers"));
+    Arrival::Nothing
+}
+
+impl Generation {
+    /// The server that answers where no name is known yet.
+    fn default_server(&self, site: usize) -> &Arc<Server> {
+        &self.config.http.servers[self.sites[site].default.server]
+    }
+}

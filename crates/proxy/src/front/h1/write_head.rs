@@ -1,0 +1,72 @@
+//! Response heads and chunk frames as bytes.
+
+use super::connection::Message;
+use crate::exchange::client::OutHead;
+use crate::exchange::reason;
+use crate::observe::clock;
+use culvert_engine::http1::Headers;
+
+/// Appends the head of a response; `keepalive_header` is the second parameter of `keepalive_timeout`.
+pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(format!("{:03}", head.status).as_bytes());
+    out.push(b' ');
+    match &head.reason {
+        Some(own) => out.extend_from_slice(own),
+        None => out.extend_from_slice(reason(head.status).as_bytes()),
+    }
+    out.extend_from_slice(b"\r\n");
+    if head.headers.first("server").is_none() {
+        line(out, b"Server", head.server.as_bytes());
+    }
+    if head.headers.first("date").is_none() {
+        out.extend_from_slice(b"Date: ");
+        clock::http_date(out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(length) = head.content_length {
+        line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+    }
+    if message.chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    connection(head.status, message.keep, keepalive_header, out);
+    for (name, value) in head.headers.iter() {
+        line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn connection(status: u16, keep: bool, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
+    match (status, keep) {
+        (101, _) => out.extend_from_slice(b"Connection: upgrade\r\n"),
+        (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
+        (_, true) => {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+            if let Some(seconds) = keepalive_header {
+                line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
+            }
+        }
+    }
+}
+
+/// Appends what stands before the data of a chunk.
+pub(super) fn chunk_size(length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+}
+
+/// Appends the last chunk, with trailers where they are welcome.
+pub(super) fn last_chunk(trailers: Option<&Headers>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.iter().flat_map(|trailers| trailers.iter()) {
+        line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,3 @@
+//! Fronts: what a protocol says becomes an Exchange, and what the Exchange answers becomes the protocol again.
+
+pub(crate) mod h1;

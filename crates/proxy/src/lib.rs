@@ -1,0 +1,16 @@
+//! Culvert's traffic. What enters is a typed configuration; what leaves is running listeners, until a signal ends them.
+//! This crate never reads a configuration file and never prints; it is the only one that awaits.
+
+mod exchange;
+mod front;
+mod io;
+mod lifecycle;
+mod listen;
+mod observe;
+mod tunnel;
+mod upstream;
+
+pub use lifecycle::{Launch, check, run};
+
+/// The version of nginx whose documentation the configuration language follows: `$nginx_version`.
+pub const NGINX_VERSION: &str = "1.31.0";

@@ -1,0 +1,50 @@
+//! A generation is what runs: immutable, shared by all workers, swapped in one atomic store on reload.
+
+use crate::observe::error_log::ErrorSink;
+use crate::observe::log_file::LogFiles;
+use crate::upstream::Upstream;
+use culvert_conf::config::{Config, ErrorLog};
+use culvert_engine::route::ServerNames;
+use std::sync::Arc;
+
+/// A configuration with everything that it names resolved and opened.
+pub(crate) struct Generation {
+    pub(crate) config: Config,
+    /// One per listening address.
+    pub(crate) sites: Vec<Site>,
+    /// In the order of the configuration's upstreams.
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    pub(crate) logs: LogFiles,
+    pub(crate) hostname: String,
+    /// The main context's error log.
+    pub(crate) error_sink: ErrorSink,
+    /// Which site a listener belongs to, by the listener's number; listeners keep their numbers over reloads.
+    pub(crate) site_by_listener: Vec<Option<usize>>,
+}
+
+/// A listening address and the servers behind it.
+pub(crate) struct Site {
+    pub(crate) names: ServerNames<Named>,
+    pub(crate) default: Named,
+}
+
+/// A server, and which of its names was found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named {
+    /// An index into the configuration's servers.
+    pub(crate) server: usize,
+    /// An index into the server's names.
+    pub(crate) name: Option<usize>,
+}
+
+impl Generation {
+    /// The site of a listener; `None` where this configuration no longer listens there.
+    pub(crate) fn site_of(&self, listener: usize) -> Option<usize> {
+        self.site_by_listener.get(listener).copied().flatten()
+    }
+
+    /// The open files of `logs`.
+    pub(crate) fn error_sink(&self, logs: &[ErrorLog]) -> ErrorSink {
+        ErrorSink::new(logs, &self.logs)
+    }
+}

@@ -1,0 +1,40 @@
+//! From a configuration to running workers, through reloads, to the end.
+
+mod generation;
+mod pid_file;
+mod plan;
+mod privileges;
+mod supervisor;
+pub(crate) mod worker;
+
+pub(crate) use generation::{Generation, Site};
+pub(crate) use worker::Shared;
+
+use culvert_conf::config::Config;
+use plan::Plan;
+
+/// Everything that a start needs.
+pub struct Launch {
+    /// What to run.
+    pub config: Config,
+    /// Reads the configuration anew, for a reload. The errors are lines in nginx's form: `[emerg] …`.
+    pub reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
+    /// Stay in the foreground, whatever `daemon`, `user` and `pid` say: for the demo.
+    pub foreground: bool,
+    /// Called once when all listeners are bound.
+    pub ready: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Does everything that a start does short of serving: resolves names, opens logs, binds addresses. A port that is in use is
+/// no error here, since the gateway that is being tested for may well be running. The errors are lines in nginx's form.
+pub fn check(config: &Config) -> Result<Vec<String>, Vec<String>> {
+    let plan = Plan::new(config.clone(), None)?;
+    plan.try_sockets()?;
+    Ok(plan.warnings)
+}
+
+/// Runs the gateway until a signal ends it. The errors, all from before the first connection was accepted, are lines in
+/// nginx's form.
+pub fn run(launch: Launch) -> Result<(), Vec<String>> {
+    supervisor::run(launch)
+}

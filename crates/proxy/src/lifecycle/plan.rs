@@ -1,0 +1,196 @@
+//! A plan is a configuration whose names are resolved and whose files are open: what `-t` checks and a start needs.
+
+use super::generation::Named;
+use super::{Generation, Site};
+use crate::listen::{self, Address};
+use crate::observe::log_file::LogFiles;
+use crate::upstream::{Endpoint, Upstream};
+use culvert_conf::config::{self, AccessLog, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName};
+use culvert_engine::balance::PeerSpec;
+use culvert_engine::route::{NameError, ServerNames};
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+/// What a start or a reload is about to put into service.
+pub(super) struct Plan {
+    pub(super) config: Config,
+    /// The addresses to listen on, each with its `listen` options and its servers.
+    pub(super) listens: Vec<PlannedListen>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
+    pub(super) logs: LogFiles,
+    /// Lines in nginx's form.
+    pub(super) warnings: Vec<String>,
+}
+
+/// One address to listen on.
+pub(super) struct PlannedListen {
+    pub(super) address: Address,
+    pub(super) options: Listen,
+    pub(super) site: Site,
+}
+
+impl Plan {
+    /// Resolves and opens everything. All errors are reported, as lines in nginx's form.
+    pub(super) fn new(config: Config, before: Option<&Generation>) -> Result<Plan, Vec<String>> {
+        let mut errors = Vec::new();
+        let mut warnings = Vec::new();
+        let (logs, failed) = LogFiles::open(log_targets(&config), before.map(|before| &before.logs));
+        errors.extend(failed);
+        let upstreams = plan_upstreams(&config, before, &mut errors);
+        let listens = plan_listens(&config, &mut errors, &mut warnings);
+        match errors.is_empty() {
+            true => Ok(Plan { config, listens, upstreams, logs, warnings }),
+            false => Err(errors),
+        }
+    }
+
+    /// Tries to bind every address, for `-t`.
+    pub(super) fn try_sockets(&self) -> Result<(), Vec<String>> {
+        let in_use = format!("({}:", nix::libc::EADDRINUSE);
+        let failed = |listen: &PlannedListen| listen::probe(&listen.address, &listen.options).err();
+        let errors: Vec<_> =
+            self.listens.iter().filter_map(failed).filter(|error| !error.contains(&in_use)).collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+fn log_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
+    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
+    let in_locations = locations.flat_map(|location| {
+        let access = location.access_logs.iter().map(|log: &AccessLog| &log.target);
+        access.chain(location.error_logs.iter().map(|log| &log.target))
+    });
+    config.main.error_log.iter().map(|log| &log.target).chain(in_locations)
+}
+
+fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec<String>) -> Vec<Arc<Upstream>> {
+    let mut upstreams = Vec::new();
+    for upstream in &config.http.upstreams {
+        let mut peers = Vec::new();
+        for server in &upstream.servers {
+            match resolve_peer(&server.addr) {
+                Some(endpoints) => peers.extend(endpoints.into_iter().map(|endpoint| (endpoint, spec(server)))),
+                None => errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", server.name, server.place)),
+            }
+        }
+        let fresh = Upstream::new(upstream, peers);
+        let kept = before.and_then(|before| before.upstreams.iter().find(|old| old.is_same_as(&fresh)));
+        upstreams.push(kept.cloned().unwrap_or_else(|| Arc::new(fresh)));
+    }
+    upstreams
+}
+
+fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
+    match addr {
+        PeerAddr::Unix(path) => Some(vec![Endpoint::Unix(path.clone())]),
+        PeerAddr::Host(host, port) => {
+            let mut found: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs().ok()?.collect();
+            found.dedup();
+            (!found.is_empty()).then(|| found.into_iter().map(Endpoint::Inet).collect())
+        }
+    }
+}
+
+fn spec(server: &config::UpstreamServer) -> PeerSpec {
+    PeerSpec {
+        weight: server.weight,
+        max_fails: server.max_fails,
+        fail_timeout: server.fail_timeout,
+        backup: server.backup,
+        down: server.down,
+    }
+}
+
+/// An address on the way to its plan: the servers behind it in the order of the file.
+struct Gathered<'a> {
+    options: Listen,
+    default: Option<usize>,
+    servers: Vec<(usize, &'a config::Server)>,
+}
+
+fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<String>) -> Vec<PlannedListen> {
+    let mut order = Vec::new();
+    let mut gathered: HashMap<Address, Gathered<'_>> = HashMap::new();
+    for (index, server) in config.http.servers.iter().enumerate() {
+        for listen in &server.listens {
+            let Some(addresses) = resolve_listen(&listen.addr) else {
+                errors.push(format!("[emerg] host not found in \"{}\" of the \"listen\" directive in {}", shown(&listen.addr), listen.place));
+                continue;
+            };
+            for address in addresses {
+                let entry = gathered.entry(address.clone()).or_insert_with(|| {
+                    order.push(address.clone());
+                    Gathered { options: listen.clone(), default: None, servers: Vec::new() }
+                });
+                if let Err(error) = gather(entry, &address, listen, index, server) {
+                    errors.push(error);
+                }
+            }
+        }
+    }
+    let finish = |address: Address| {
+        let gathered = gathered.remove(&address).expect("every address in the order was gathered");
+        let site = site(&gathered, &address, warnings);
+        PlannedListen { address, options: gathered.options, site }
+    };
+    order.into_iter().map(finish).collect()
+}
+
+fn gather<'a>(
+    entry: &mut Gathered<'a>,
+    address: &Address,
+    listen: &Listen,
+    index: usize,
+    server: &'a config::Server,
+) -> Result<(), String> {
+    if entry.servers.last().is_none_or(|(last, _)| *last != index) {
+        entry.servers.push((index, server));
+    }
+    if listen.sets_options {
+        entry.options = listen.clone();
+    }
+    if listen.default_server && entry.default.replace(index).is_some_and(|other| other != index) {
+        return Err(format!("[emerg] a duplicate default server for {address} in {}", listen.place));
+    }
+    Ok(())
+}
+
+fn resolve_listen(addr: &ListenAddr) -> Option<Vec<Address>> {
+    match addr {
+        ListenAddr::Inet(addr) => Some(vec![Address::Inet(*addr)]),
+        ListenAddr::Unix(path) => Some(vec![Address::Unix(path.clone())]),
+        ListenAddr::Host(host, port) => {
+            let found = (host.as_str(), *port).to_socket_addrs().ok()?;
+            Some(found.map(Address::Inet).collect())
+        }
+    }
+}
+
+fn shown(addr: &ListenAddr) -> String {
+    match addr {
+        ListenAddr::Host(host, port) => format!("{host}:{port}"),
+        ListenAddr::Inet(addr) => addr.to_string(),
+        ListenAddr::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn site(gathered: &Gathered<'_>, address: &Address, warnings: &mut Vec<String>) -> Site {
+    let first = gathered.servers.first().map_or(0, |(index, _)| *index);
+    let default = Named { server: gathered.default.unwrap_or(first), name: None };
+    let mut names = ServerNames::new(default);
+    for &(server, conf) in &gathered.servers {
+        for (nth, name) in conf.names.iter().enumerate() {
+            let named = Named { server, name: Some(nth) };
+            match name {
+                ServerName::Regex { pattern, .. } => names.insert_pattern(pattern.clone(), named),
+                ServerName::Text(text) => {
+                    if let Err(NameError::Conflicting) = names.insert_text(text, named) {
+                        warnings.push(format!("[warn] conflicting server name \"{text}\" on {address}, ignored"));
+                    }
+                }
+            }
+        }
+    }
+    Site { names, default }
+}

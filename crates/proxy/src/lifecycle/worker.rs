@@ -1,0 +1,223 @@
+//! A worker thread: its own runtime, its own listening sockets, and connections that live and die on it.
+
+use super::{Generation, privileges};
+use crate::listen::{self, Listener};
+use crate::observe::log_file;
+use crate::upstream::pool;
+use arc_swap::ArcSwap;
+use culvert_conf::config::Level;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use tokio::sync::{Notify, mpsc};
+
+/// What the tasks of one worker share.
+pub(crate) struct Shared {
+    /// What runs now, for all workers.
+    pub(crate) generation: Arc<ArcSwap<Generation>>,
+    /// Tells idle connections that the worker drains.
+    pub(crate) drain: Drain,
+}
+
+impl Shared {
+    /// Writes to the main error log.
+    pub(crate) fn log(&self, level: Level, message: impl Display) {
+        self.generation.load().error_sink.write(level, 0, message);
+    }
+
+    /// `worker_connections`.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.generation.load().config.main.worker_connections
+    }
+}
+
+/// A drain: it starts once and does not end.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    started: AtomicBool,
+    notify: Notify,
+}
+
+impl Drain {
+    /// Whether it has started.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it starts.
+    pub(crate) async fn started(&self) {
+        let notified = self.notify.notified();
+        if !self.has_started() {
+            notified.await;
+        }
+    }
+
+    fn start(&self) {
+        self.started.store(true, Ordering::Relaxed);
+        self.notify.notify_waiters();
+    }
+}
+
+/// What the supervisor tells a worker.
+pub(super) enum Command {
+    /// Accept from this socket; the number is the listening address's.
+    Listen(usize, Listener),
+    /// Stop accepting there.
+    Unlisten(usize),
+    /// Stop accepting anywhere, finish what is open, and end.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// A running worker, as the supervisor holds it.
+pub(super) struct Worker {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts worker number `index`. `ended` is told when it is about to end.
+    pub(super) fn start(index: usize, generation: Arc<ArcSwap<Generation>>, ended: Arc<Notify>) -> io::Result<Worker> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { generation, drain: Drain::default() });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(log_file::flush).build()?;
+        let run = move || {
+            privileges::give_up();
+            runtime.block_on(obey(inbox, &shared));
+            // Dropping the runtime drops what is still open; each of those tells its outcome.
+            drop(runtime);
+            log_file::flush();
+            ended.notify_one();
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        Ok(Worker { commands, thread })
+    }
+
+    /// Sends a command; one to a worker that has ended is moot.
+    pub(super) fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Arc<Shared>) {
+    let mut accepting = HashMap::new();
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::Listen(id, listener) => {
+                let task = tokio::spawn(listen::accept(listener, id, shared.clone()));
+                accepting.insert(id, task.abort_handle());
+            }
+            Command::Unlisten(id) => {
+                if let Some(task) = accepting.remove(&id) {
+                    task.abort();
+                }
+            }
+            Command::Drain => {
+                accepting.drain().for_each(|(_, task)| task.abort());
+                return drain(inbox, shared).await;
+            }
+            Command::Stop => return,
+        }
+    }
+}
+
+async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
+    shared.drain.start();
+    pool::close_all();
+    let stopped = async {
+        while let Some(command) = inbox.recv().await {
+            if matches!(command, Command::Stop) {
+                return;
+            }
+        }
+    };
+    let empty = async {
+        loop {
+            // The seat is free a moment after the task is no longer live, so the last end is always told.
+            if LIVE.get() == 0 {
+                return;
+            }
+            wait_for_end().await;
+        }
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = empty => {}
+    }
+}
+
+thread_local! {
+    /// How many tasks serve connections on this worker: client connections and tunnels.
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+    /// How many connections of either side are open on this worker.
+    static SEATS: Cell<usize> = const { Cell::new(0) };
+    /// Told whenever one of them ends.
+    static ENDED: Arc<Notify> = Arc::new(Notify::new());
+}
+
+/// Counts one open connection of this worker for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Seat(());
+
+impl Seat {
+    /// Takes a seat.
+    pub(crate) fn take() -> Seat {
+        SEATS.set(SEATS.get() + 1);
+        Seat(())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // A runtime that is being dropped outlives the thread's other variables.
+        let _ = SEATS.try_with(|seats| seats.set(seats.get() - 1));
+        let _ = ENDED.try_with(|ended| ended.notify_waiters());
+    }
+}
+
+struct Live(Seat);
+
+impl Live {
+    fn begin() -> Live {
+        LIVE.set(LIVE.get() + 1);
+        Live(Seat::take())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = LIVE.try_with(|live| live.set(live.get() - 1));
+        let _ = &self.0;
+    }
+}
+
+/// Spawns a task that serves a connection; a drain waits for it.
+pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
+    let live = Live::begin();
+    tokio::spawn(async move {
+        let _live = live;
+        task.await;
+    });
+}
+
+/// Whether this worker holds as many connections as it may.
+pub(crate) fn is_full(shared: &Shared) -> bool {
+    SEATS.get() >= shared.connections_max()
+}
+
+/// Whether this worker was full a moment ago, so that saying it again would say nothing new.
+pub(crate) fn is_nearly_full(shared: &Shared) -> bool {
+    SEATS.get() + 8 >= shared.connections_max()
+}
+
+/// Waits until a connection ends.
+pub(crate) async fn wait_for_end() {
+    let ended = ENDED.with(Arc::clone);
+    ended.notified().await;
+}

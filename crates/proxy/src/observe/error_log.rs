@@ -1,0 +1,70 @@
+//! The error log in nginx's shape: `2026/11/22 07:00:00 [error] 123#124: *45 what happened, client: …, server: …`.
+
+use super::clock;
+use super::log_file::{LogFile, LogFiles};
+use culvert_conf::config::{ErrorLog, Level};
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+
+/// The logs that take a line of one context, with their levels.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ErrorSink {
+    targets: Vec<(Arc<LogFile>, Level)>,
+}
+
+impl ErrorSink {
+    /// The open files of `logs`.
+    pub(crate) fn new(logs: &[ErrorLog], files: &LogFiles) -> ErrorSink {
+        let open = |log: &ErrorLog| files.of(&log.target).map(|file| (file.clone(), log.level));
+        ErrorSink { targets: logs.iter().filter_map(open).collect() }
+    }
+
+    /// Whether a line of `level` would be written anywhere; lets callers skip composing it.
+    pub(crate) fn takes(&self, level: Level) -> bool {
+        self.targets.iter().any(|(_, limit)| level <= *limit)
+    }
+
+    /// Writes a line. `connection` is the serial number behind the asterisk; 0 writes none.
+    pub(crate) fn write(&self, level: Level, connection: u64, message: impl Display) {
+        if !self.takes(level) {
+            return;
+        }
+        let line = compose(level, connection, &message);
+        for (file, limit) in &self.targets {
+            if level <= *limit {
+                file.write(&line);
+            }
+        }
+    }
+}
+
+/// nginx cuts its lines at this length too (NGX_MAX_ERROR_STR).
+const LINE_BYTES_MAX: usize = 2048;
+
+fn compose(level: Level, connection: u64, message: &dyn Display) -> Vec<u8> {
+    let mut line = Vec::with_capacity(256);
+    clock::error_log_time(&mut line);
+    let ids = format!(" [{}] {}#{}: ", level.name(), std::process::id(), nix::unistd::gettid());
+    line.extend_from_slice(ids.as_bytes());
+    if connection != 0 {
+        line.extend_from_slice(format!("*{connection} ").as_bytes());
+    }
+    // A line end from hostile input must not begin a new line of the log.
+    line.extend(message.to_string().bytes().map(|b| if b < 0x20 { b' ' } else { b }));
+    line.truncate(LINE_BYTES_MAX - 1);
+    line.push(b'\n');
+    line
+}
+
+/// An error as nginx prints it: `111: Connection refused`.
+pub(crate) fn os_error(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            format!("{number}: {text}")
+        }
+        None => error.to_string(),
+    }
+}

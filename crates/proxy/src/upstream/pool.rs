@@ -1,0 +1,92 @@
+//! Idle connections to upstream servers, kept per worker thread (`keepalive`).
+
+use super::{Connection, Upstream};
+use culvert_engine::balance::PeerId;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+struct Idle {
+    connection: Connection,
+    peer: PeerId,
+    until: Instant,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// By upstream; the connection used last stands at the back.
+    idle: HashMap<u64, VecDeque<Idle>>,
+    sweeping: bool,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+/// How often connections are looked through that their servers may have closed meanwhile.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Takes the idle connection to `peer` that was used last, if there is one and it is still open.
+pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
+    if upstream.keepalive.connections == 0 {
+        return None;
+    }
+    POOL.with_borrow_mut(|pool| {
+        let idle = pool.idle.get_mut(&upstream.id)?;
+        while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer) {
+            let found = idle.remove(at).expect("the position was just found");
+            if found.connection.io.is_idle_and_open() {
+                return Some(found.connection);
+            }
+        }
+        None
+    })
+}
+
+/// Keeps `connection` for another request, where `upstream` keeps any. The one that idled longest makes room.
+pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection) {
+    let limits = upstream.keepalive;
+    let now = Instant::now();
+    let worn = connection.requests >= limits.requests || now.duration_since(connection.born) >= limits.time;
+    if limits.connections == 0 || worn || !connection.inbox.is_empty() || !connection.outbox.is_empty() {
+        return;
+    }
+    connection.inbox = Vec::new();
+    connection.outbox.shrink();
+    let start_sweeping = POOL.with_borrow_mut(|pool| {
+        let idle = pool.idle.entry(upstream.id).or_default();
+        if idle.len() >= limits.connections {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { connection, peer, until: now + limits.timeout });
+        !std::mem::replace(&mut pool.sweeping, true)
+    });
+    if start_sweeping {
+        tokio::spawn(sweep());
+    }
+}
+
+/// Closes what idled too long or was closed by its server, for as long as anything idles.
+async fn sweep() {
+    loop {
+        sleep(SWEEP).await;
+        let done = POOL.with_borrow_mut(|pool| {
+            let now = Instant::now();
+            for idle in pool.idle.values_mut() {
+                idle.retain(|idle| idle.until > now && idle.connection.io.is_idle_and_open());
+            }
+            pool.idle.retain(|_, idle| !idle.is_empty());
+            pool.sweeping = !pool.idle.is_empty();
+            !pool.sweeping
+        });
+        if done {
+            return;
+        }
+    }
+}
+
+/// Closes all idle connections of this worker, when it drains.
+pub(crate) fn close_all() {
+    POOL.with_borrow_mut(|pool| pool.idle.clear());
+}
