@@ -1,0 +1,76 @@
+'use strict';
+// A WebSocket client on the real `ws` package, driven line by line: it obeys JSON objects on standard input and prints
+// what happens as JSON objects on standard output. Started by `testkit/src/node.rs`.
+//
+//   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']...
+//
+// {"text": "…"}  {"fragments": ["a", "b"]}  {"random": BYTES}  {"ping": "…"}  {"pong": "…"}  {"close": [CODE, "…"]}
+// {"terminate": true}
+
+const crypto = require('crypto');
+const readline = require('readline');
+const { parseArgs } = require('util');
+const WebSocket = require('ws');
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    deflate: { type: 'boolean', default: false },
+    protocol: { type: 'string', multiple: true, default: [] },
+    header: { type: 'string', multiple: true, default: [] },
+  },
+});
+
+const say = (event) => process.stdout.write(JSON.stringify(event) + '\n');
+const sha256 = (data) => crypto.createHash('sha256').update(data).digest('hex');
+
+const headers = Object.fromEntries(
+  options.header.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+);
+const socket = new WebSocket(positionals[0], options.protocol, {
+  perMessageDeflate: options.deflate ? { threshold: 0 } : false,
+  maxPayload: 64 * 1024 * 1024,
+  headers,
+});
+
+function sendRandom(length) {
+  const data = crypto.randomBytes(length);
+  say({ event: 'sent', length, sha256: sha256(data) });
+  socket.send(data);
+}
+
+const orders = {
+  text: (text) => socket.send(text),
+  fragments: (parts) => parts.forEach((part, at) => socket.send(part, { fin: at === parts.length - 1 })),
+  random: sendRandom,
+  ping: (data) => socket.ping(data),
+  pong: (data) => socket.pong(data),
+  close: ([code, reason]) => socket.close(code, reason),
+  terminate: () => socket.terminate(),
+};
+
+socket.on('open', () => say({ event: 'open', protocol: socket.protocol, extensions: socket.extensions }));
+socket.on('message', (data, binary) => {
+  const text = binary || data.length > 65536 ? undefined : data.toString();
+  say({ event: 'message', binary, length: data.length, sha256: sha256(data), text });
+});
+socket.on('ping', (data) => say({ event: 'ping', data: data.toString() }));
+socket.on('pong', (data) => say({ event: 'pong', data: data.toString() }));
+socket.on('error', (error) => say({ event: 'error', message: error.message }));
+socket.on('close', (code, reason) => {
+  say({ event: 'close', code, reason: reason.toString() });
+  process.stdin.destroy();
+});
+socket.on('unexpected-response', (_request, response) => {
+  const chunks = [];
+  response.on('data', (chunk) => chunks.push(chunk));
+  response.on('end', () => {
+    const body = Buffer.concat(chunks).toString();
+    say({ event: 'response', status: response.statusCode, headers: response.headers, body });
+    process.exit(0);
+  });
+});
+
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  for (const [name, value] of Object.entries(JSON.parse(line))) orders[name](value);
+});
