@@ -69,10 +69,14 @@ fn test(arguments: &Gateway, file: &Path, loaded: &Loaded) -> ExitCode {
     if !arguments.quiet {
         complain(&format!("the configuration file {} syntax is ok", file.display()));
     }
-    if let Err(messages) = culvert_proxy::check(&loaded.config) {
-        for message in messages {
-            complain(&message);
-        }
+    let (messages, failed) = match culvert_proxy::check(&loaded.config) {
+        Ok(warnings) => (warnings, false),
+        Err(errors) => (errors, true),
+    };
+    for message in messages {
+        complain(&message);
+    }
+    if failed {
         test_ends(arguments, file, "failed");
         return ExitCode::FAILURE;
     }
@@ -149,7 +153,8 @@ fn colour_is_welcome() -> bool {
 
 /// A person who starts Culvert without any configuration probably wants to see it do something.
 fn suggest_the_demo(arguments: &Gateway, file: &Path) {
-    if arguments.file.is_none() && !file.exists() && io::stderr().is_terminal() {
+    let none_was_named = arguments.file.is_none() && arguments.prefix.is_none();
+    if none_was_named && !file.exists() && io::stderr().is_terminal() {
         complain("no configuration yet? Try \"culvert demo\", or name a file with -c");
     }
 }

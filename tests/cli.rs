@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use culvert_testkit::node::{Client, Echo, Wscat};
 use culvert_testkit::websocket::{Frame, Peer, Server, switching};
-use culvert_testkit::{Browser, Deadline, Place, Process, Signal, World, own_network, run};
-use serde_json::json;
+use culvert_testkit::{Browser, Deadline, Place, Process, Signal, World, json, own_network, run};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_culvert");
 

@@ -380,7 +380,7 @@ fn a_large_upload_costs_the_gateway_no_memory() {
 
 #[test]
 fn out_of_descriptors_it_stops_accepting_and_goes_on_later() {
-    let world = world!(
+    let mut world = world!(
         "worker_processes 1; worker_rlimit_nofile 64; events { worker_connections 512; }
          http {
              access_log off;
@@ -400,6 +400,10 @@ fn out_of_descriptors_it_stops_accepting_and_goes_on_later() {
     let (mut client, mut upstream) = server.upgrade(world.at(8080), "/chat");
     let crowd: Vec<Peer> = (0..100).map(|_| Peer::dials(world.at(8080))).collect();
     world.error_log_shows("(24: Too many open files)");
+    let busy = world.gateway().cpu_time();
+    thread::sleep(Duration::from_millis(700));
+    let busy = world.gateway().cpu_time() - busy;
+    assert!(busy < Duration::from_millis(200), "out of descriptors, the gateway is busy for {busy:?}");
     client.says(&Frame::text("unharmed"));
     upstream.hears_text("unharmed");
     drop(crowd);

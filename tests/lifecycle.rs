@@ -3,13 +3,13 @@
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use culvert_testkit::websocket::{Frame, Peer, Server};
-use culvert_testkit::{Client, Deadline, Finished, Gateway, Place, Signal, World, run, world};
+use culvert_testkit::{Backend, Client, Deadline, Finished, Gateway, Place, Signal, World, run, world};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_culvert");
 
@@ -104,6 +104,55 @@ fn all_errors_of_a_configuration_are_told_in_one_run() {
         assert!(told || fact == "invalid value" && finished.stderr.contains(&place), "{fact}:\n{}", finished.stderr);
     }
     assert_eq!(finished.status.code(), Some(1));
+}
+
+#[test]
+fn every_kind_of_mistake_has_nginxs_message_and_its_place() {
+    let mut wrong = Vec::new();
+    for (config, line, message) in [
+        ("events {}\nlisten 80;\n", 2, "\"listen\" directive is not allowed here"),
+        ("events {}\nhttp { proxy_pass http://x; }\n", 2, "\"proxy_pass\" directive is not allowed here"),
+        (
+            "events {}\nhttp { keepalive_timeout; }\n",
+            2,
+            "invalid number of arguments in \"keepalive_timeout\" directive",
+        ),
+        ("events {}\nhttp { server { listen 1 2 3 4; } }\n", 2, "invalid parameter \"2\""),
+        (
+            "events {}\nhttp { server_tokens maybe; }\n",
+            2,
+            "invalid value \"maybe\" in \"server_tokens\" directive, it must be \"on\", \"off\" or \"build\"",
+        ),
+        ("events {}\nhttp { send_timeout 1s; send_timeout 2s; }\n", 2, "\"send_timeout\" directive is duplicate"),
+        ("events {}\nhttp { send_timeout 1s }\n", 2, "unexpected \"}\""),
+        ("events {}\nhttp { server { listen 80; }\n", 3, "unexpected end of file, expecting \"}\""),
+        ("events {}\n}\n", 2, "unexpected \"}\""),
+        ("events {}\nhttp;\n", 2, "directive \"http\" has no opening \"{\""),
+        ("events {}\nhttp { upstream u { } }\n", 2, "no servers are inside upstream"),
+        ("events {}\nhttp { server { listen 80000; } }\n", 2, "invalid port in \"80000\" of the \"listen\" directive"),
+        ("events {}\nhttp { server { location /a { } location /a { } } }\n", 2, "duplicate location \"/a\""),
+        ("events {}\nhttp { server { location ~ ( { } } }\n", 2, ""),
+        ("events {}\nhttp { server { return 200 $nowhere; } }\n", 0, "unknown \"nowhere\" variable"),
+        (
+            "events {}\nhttp { server { location ~ a { proxy_pass http://b/c; } } }\n",
+            2,
+            "\"proxy_pass\" cannot have URI part in location given by regular expression",
+        ),
+        (
+            "events {}\nhttp { server { client_max_body_size 1x; } }\n",
+            2,
+            "\"client_max_body_size\" directive invalid value",
+        ),
+    ] {
+        let place = Place::new();
+        let finished = runs(&place, config, &["-t"]);
+        let at = if line == 0 { String::new() } else { format!(" in {}:{line}\n", place.path("some.conf").display()) };
+        let told = finished.stderr.split_inclusive('\n').any(|said| said.contains(message) && said.contains(&at));
+        if !told || finished.status.code() != Some(1) {
+            wrong.push(format!("{config}{message}:\n{}", finished.stderr));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -206,15 +255,20 @@ fn the_pid_file_tells_the_process_and_goes_away_with_it() {
     let mut world = world!(&site("", "hello"));
     let pid = world.gateway().pid().to_string();
     assert_eq!(world.place().read("gateway.pid").trim(), pid);
-    world.ends_by(Signal::SIGTERM, SOON);
+    assert_eq!(world.ends_by(Signal::SIGTERM, SOON).code(), Some(0));
     assert!(!world.place().path("gateway.pid").exists());
 }
 
 #[test]
 fn a_daemon_goes_on_after_its_command_has_returned() {
     let place = Place::new();
-    let finished = runs(&place, WHOLE, &[]);
-    assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(0), ""));
+    let file = place.write("some.conf", place.fill(WHOLE));
+    // Not by `run`, which kills what its command leaves behind in the process group, as a daemon is for a moment.
+    let mut command = Command::new(World::program(BINARY).path());
+    command.arg("-p").arg(place.dir()).arg("-c").arg(file).arg("-e").arg(place.path("start.log"));
+    let errors = std::fs::File::create(place.path("stderr")).expect("the directory is ours");
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).status().expect("it starts");
+    assert_eq!((status.code(), place.read("stderr").as_str()), (Some(0), ""));
     Deadline::default().until("the pid file", || (!place.read("gateway.pid").is_empty()).then_some(()));
     let _daemon = Daemon(place.read("gateway.pid").trim().to_owned());
     assert_eq!(Client::connect(place.at(8080)).get("/").status(), 204);
@@ -237,7 +291,7 @@ fn a_unix_socket_to_listen_on_is_made_and_removed() {
     let mut world = world!("server { listen unix:{dir}/front.sock; return 200 'through a file'; }");
     let socket = world.dir().join("front.sock");
     assert_eq!(Client::connect(socket.as_path()).get("/").text(), "through a file");
-    world.ends_by(Signal::SIGQUIT, SOON);
+    assert_eq!(world.ends_by(Signal::SIGQUIT, SOON).code(), Some(0));
     assert!(!socket.exists());
 }
 
@@ -331,6 +385,7 @@ fn quit_lets_tunnels_go_on_and_ends_with_the_last() {
     assert_eq!(world.gateway().process().exited(), None);
     drop(client);
     upstream.hears_the_end();
+    drop(upstream);
     assert_eq!(world.waits_for_the_end(SOON).code(), Some(0));
     assert_eq!(world.access_log_lines(2).len(), 2);
 }
@@ -412,6 +467,18 @@ fn a_reload_leaves_open_tunnels_alone() {
             client.hears_text(&text);
         }
     }
+}
+
+#[test]
+fn a_reload_spares_tunnels_from_worker_shutdown_timeout() {
+    // nginx ends them: there, the timeout is for the workers that a reload leaves behind as well.
+    let main = "worker_shutdown_timeout 500ms;";
+    let world = world!(&site(main, "old"));
+    let (mut client, mut upstream) = Server::bind(world.at(9001)).upgrade(world.at(8080), "/chat");
+    world.reload_until(&site(main, "new"), "/", "new");
+    client.hears_nothing_for(Duration::from_millis(1_200));
+    client.says(&Frame::text("still here"));
+    upstream.hears_text("still here");
 }
 
 #[test]
@@ -538,6 +605,37 @@ fn forty_reloads_leave_no_descriptor_and_no_thread_behind() {
         world.reload_until(&site("worker_processes 2;", &text), "/", &text);
     }
     Deadline::default().until("the counts of the beginning", || (counts(&mut world) <= before).then_some(()));
+}
+
+#[test]
+fn a_reload_may_change_the_number_of_workers() {
+    let world = world!(&site("worker_processes 1;", "1"));
+    let server = Server::bind(world.at(9001));
+    let mut tunnels = vec![server.upgrade(world.at(8080), "/chat")];
+    for workers in [3, 2, 4, 1] {
+        let text = format!("{workers} workers");
+        world.reload_until(&site(&format!("worker_processes {workers};"), &text), "/", &text);
+        tunnels.push(server.upgrade(world.at(8080), "/chat"));
+        for (client, upstream) in &mut tunnels {
+            client.says(&Frame::text(&text));
+            upstream.hears_text(&text);
+        }
+        for _ in 0..20 {
+            assert_eq!(world.get("/").status(), 200);
+        }
+    }
+}
+
+#[test]
+fn a_stop_waits_for_no_idle_upstream_connection() {
+    let mut world = world!(
+        "upstream pool { server {address}:9001; keepalive 8; }
+         server { listen {address}:8080; location / {
+             proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ''; } }"
+    );
+    let _backend = Backend::answering(world.at(9001), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(world.get("/").text(), "ok");
+    assert_eq!(world.ends_by(Signal::SIGQUIT, SOON).code(), Some(0));
 }
 
 // Logs

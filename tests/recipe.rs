@@ -6,8 +6,7 @@ use std::process::Command;
 
 use culvert_testkit::node::{Client, Echo, Wscat};
 use culvert_testkit::websocket::{Frame, Peer, Server, switching};
-use culvert_testkit::{Deadline, Place, Process, World, own_network, world};
-use serde_json::json;
+use culvert_testkit::{Deadline, Place, Process, Value, World, json, own_network, world};
 
 /// The recipe with the map, as people paste it. No `http` block, no `events`: it runs as it stands.
 const WITH_MAP: &str = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }
@@ -133,7 +132,7 @@ fn messages_of_ten_megabytes_pass_unchanged() {
 }
 
 /// The random bytes that the client sent last are the ones that it hears next.
-fn assert_came_back(client: &Client, length: usize) -> serde_json::Value {
+fn assert_came_back(client: &Client, length: usize) -> Value {
     let sent = client.until("sent");
     let heard = client.until("message");
     assert_eq!((&heard["sha256"], &heard["length"]), (&sent["sha256"], &json!(length)));

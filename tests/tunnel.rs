@@ -219,6 +219,22 @@ fn two_hundred_tunnels_keep_their_streams_apart() {
 }
 
 #[test]
+fn a_stalled_tunnel_delivers_everything_before_its_end() {
+    let (_world, _server, mut client, mut upstream) = tunnel("");
+    let taken = upstream.floods(&[b'x'; 65_536], 1 << 30, Duration::from_millis(500));
+    upstream.ends_writing();
+    assert_eq!(client.reads_to_end().len(), taken);
+}
+
+#[test]
+fn a_client_that_vanishes_while_its_upstream_floods_ends_the_flood() {
+    let (_world, _server, client, mut upstream) = tunnel("");
+    upstream.floods(&[b'x'; 65_536], 1 << 30, Duration::from_millis(500));
+    client.resets();
+    assert!(upstream.floods_until_the_end(Duration::from_secs(10)), "the upstream was read on");
+}
+
+#[test]
 fn a_silent_tunnel_ends_after_proxy_read_timeout_and_not_before() {
     let (world, _server, mut client, mut upstream) = tunnel("proxy_read_timeout 1s;");
     for _ in 0..4 {
@@ -287,6 +303,33 @@ fn a_slow_upstream_stalls_its_client_and_costs_the_gateway_no_memory() {
     assert!(taken < 64 << 20, "{taken} bytes were taken for a reader that reads nothing");
     assert!(growth < 4 << 20, "the gateway grew by {growth} bytes");
     assert_eq!(upstream.reads(taken).len(), taken);
+}
+
+/// What the gateway's processor time grows by while nothing happens that it could do anything about.
+fn idle_cost(world: &mut World) -> Duration {
+    let before = world.gateway().cpu_time();
+    thread::sleep(Duration::from_millis(700));
+    world.gateway().cpu_time() - before
+}
+
+#[test]
+fn an_idle_a_half_closed_and_a_stalled_tunnel_cost_no_processor_time() {
+    let mut world = world!(&site(""));
+    let server = Server::bind(world.at(9001));
+    let _idle = server.upgrade(world.at(8080), "/");
+    assert!(idle_cost(&mut world) < Duration::from_millis(100), "an idle tunnel keeps the gateway busy");
+
+    let (half_client, mut half_upstream) = server.upgrade(world.at(8080), "/");
+    half_client.ends_writing();
+    // nginx carries no half-close and is done with this one.
+    half_upstream.hears_the_end();
+    assert!(idle_cost(&mut world) < Duration::from_millis(100), "a half-closed tunnel keeps the gateway busy");
+
+    let (_stalled_client, mut stalled_upstream) = server.upgrade(world.at(8080), "/");
+    stalled_upstream.floods(&[b'x'; 65_536], 1 << 30, Duration::from_millis(500));
+    assert!(idle_cost(&mut world) < Duration::from_millis(100), "a stalled tunnel keeps the gateway busy");
+    stalled_upstream.ends_writing();
+    assert!(idle_cost(&mut world) < Duration::from_millis(100), "a stalled tunnel at its end keeps the gateway busy");
 }
 
 #[test]

@@ -39,5 +39,7 @@ pub use message::{Body, Framing, Head, Request, Response, parse_responses};
 pub use nix::sys::signal::Signal;
 pub use place::Place;
 pub use process::{Finished, Process, run};
+/// The orders to and the reports from the scripts of [`node`] are JSON.
+pub use serde_json::{Value, json};
 pub use wire::{Endpoint, Wire};
 pub use world::World;

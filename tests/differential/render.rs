@@ -106,23 +106,27 @@ fn without_upstream_length(line: String) -> String {
 }
 
 /// One line. `$body_bytes_sent` counts the framing of chunks, whose sizes are nobody's promise, and in nginx a 100 as well:
-/// `shrunk` is `None` then. `$request_length` of a refused request tells how far the parser had come.
+/// `shrunk` is `None` then. How far a parser had come with a request that it refused is nobody's promise either.
 fn log_line(line: &str, shrunk: Option<isize>) -> String {
-    let refused = ["400", "408", "413", "414", "494", "499", "501", "505"];
-    let refused = refused.iter().any(|status| line.contains(&format!(" status={status} ")));
-    let mut words = Vec::new();
-    for word in line.split(' ') {
-        words.push(match (word.split_once('='), shrunk) {
-            (Some(("body_bytes", _)), None) => "body_bytes=framed".to_owned(),
-            (Some(("body_bytes", count)), Some(shrunk)) => match count.parse::<isize>() {
-                Ok(count) if count > 0 => format!("body_bytes={}", count - shrunk),
-                _ => word.to_owned(),
-            },
-            (Some(("request_length", _)), _) if refused => "request_length=?".to_owned(),
+    let has = |statuses: &[&str]| statuses.iter().any(|status| line.contains(&format!("status={status} ")));
+    let refused_head = has(&["400", "408", "414", "494", "501", "505"]) && line.contains("upstream=[-]");
+    let refused = refused_head || has(&["413", "499"]);
+    // How much of an endless request line is logged is up to the buffers.
+    let line = match line.find("status=414 ") {
+        Some(at) => &line[at..],
+        None => line,
+    };
+    let words = line.split(' ').map(|word| match (word.split_once('='), shrunk) {
+        (Some((name @ ("body_bytes" | "sent_length"), _)), None) => format!("{name}=framed"),
+        (Some((name @ ("body_bytes" | "sent_length"), count)), Some(shrunk)) => match count.parse::<isize>() {
+            Ok(count) if count > 0 => format!("{name}={}", count - shrunk),
             _ => word.to_owned(),
-        });
-    }
-    words.join(" ")
+        },
+        (Some(("request_length", _)), _) if refused => "request_length=?".to_owned(),
+        (Some((name @ ("host" | "uri" | "args" | "server"), _)), _) if refused_head => format!("{name}=?"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The error log's lines from `[error]` upwards, from their level on and without process and connection numbers.

@@ -11,11 +11,11 @@ mod upstream;
 
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use location::{
-    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, ErrorPageTarget, Handler, HeaderLimits, Location,
-    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule, Return, ServerTokens,
-    SetHeader, Step,
+    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, ErrorPageTarget, Handler, HeaderLimits,
+    Location, LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule,
+    Return, ServerTokens, SetHeader, Step,
 };
-pub use log::{AccessLog, Escape, ErrorLog, Level, LogCondition, LogFormat, LogTarget};
+pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
 pub use main::{Main, User};
 pub use upstream::{PeerAddr, Upstream, UpstreamServer};
 

@@ -1,10 +1,10 @@
 //! All directives: one file per nginx module, a row each.
 
 pub(crate) mod core;
+pub(crate) mod error_page;
 pub(crate) mod headers;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
-pub(crate) mod error_page;
 pub(crate) mod listen;
 pub(crate) mod location;
 pub(crate) mod log;
@@ -21,7 +21,9 @@ pub(crate) mod types;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
 
-use crate::registry::Module;
+use crate::registry::{Contexts, Module};
+use crate::scope::Scope;
+use std::sync::Arc;
 
 /// The modules, in the order of the reference.
 pub(crate) const MODULES: &[Module] = &[
@@ -39,3 +41,14 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },
 ];
+
+/// Settles what the values of a block imply for each other, before its children inherit them.
+pub(crate) fn settle(scope: &mut Scope<'_>) {
+    if !scope.context.meets(Contexts::HTTP_TO_LOCATION) {
+        return;
+    }
+    if scope.access_log_off {
+        scope.location.access_logs = Arc::new([]);
+    }
+    proxy::settle_buffers(scope);
+}

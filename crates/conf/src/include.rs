@@ -9,11 +9,8 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     if !text.contains(['*', '?', '[']) {
         return Ok(vec![path.to_path_buf()]);
     }
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
+    let options =
+        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
     let found = glob::glob_with(&text, options).map_err(|error| format!("glob() \"{text}\" failed: {error}"))?;
     Ok(found.filter_map(Result::ok).collect())
 }

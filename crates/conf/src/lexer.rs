@@ -75,7 +75,7 @@ impl<'t> Lexer<'t> {
     pub(crate) fn statement(&mut self) -> Result<Statement, LexError> {
         let mut words = Vec::new();
         loop {
-            self.skip_blanks()?;
+            self.skip_blanks();
             let Some(&byte) = self.text.get(self.at) else { return self.end_of_text(words) };
             match byte {
                 b';' | b'{' if words.is_empty() => return Err(self.unexpected(byte)),
@@ -115,22 +115,21 @@ impl<'t> Lexer<'t> {
         LexError { message: format!("unexpected \"{shown}\""), line: self.line, span: self.span(self.at, self.at + 1) }
     }
 
-    fn skip_blanks(&mut self) -> Result<(), LexError> {
+    /// Comments count as blanks here. nginx trips over one of more than 4096 bytes; nothing would be won by that.
+    fn skip_blanks(&mut self) {
         while let Some(&byte) = self.text.get(self.at) {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => self.step(),
-                b'#' => self.skip_comment()?,
+                b'#' => self.skip_comment(),
                 _ => break,
             }
         }
-        Ok(())
     }
 
-    fn skip_comment(&mut self) -> Result<(), LexError> {
+    fn skip_comment(&mut self) {
         while self.text.get(self.at).is_some_and(|&byte| byte != b'\n') {
             self.step();
         }
-        Ok(())
     }
 
     fn quoted_word(&mut self, quote: u8) -> Result<Word, LexError> {
@@ -199,7 +198,9 @@ impl<'t> Lexer<'t> {
             Some(quote) => {
                 format!("too long parameter, probably missing terminating \"{}\" character", char::from(quote))
             }
-            None => format!("too long parameter \"{}...\" started", String::from_utf8_lossy(&self.text[start..start + 10])),
+            None => {
+                format!("too long parameter \"{}...\" started", String::from_utf8_lossy(&self.text[start..start + 10]))
+            }
         };
         Err(LexError { message, line, span: self.span(start, start + 10) })
     }

@@ -68,7 +68,8 @@ pub struct Loaded {
 ///
 /// All that is wrong, in the order in which nginx would meet it.
 pub fn load(options: &Options) -> Result<Loaded, Report> {
-    let Parsed { mut items, sources, diagnostics, incomplete } = parser::parse(&options.file, options.globals.as_deref());
+    let Parsed { mut items, sources, diagnostics, incomplete } =
+        parser::parse(&options.file, options.globals.as_deref());
     wrap_snippet(&mut items);
     let mut world = World {
         options: options.clone(),
@@ -99,7 +100,8 @@ fn finish(world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded
     }
     let http = Http { servers: world.servers, upstreams: world.upstreams, maps: world.maps, slots };
     let mut seen = std::collections::HashSet::new();
-    let sources = sources.into_iter().filter(|source| !source.is_parameter && seen.insert(source.path.clone())).collect();
+    let sources =
+        sources.into_iter().filter(|source| !source.is_parameter && seen.insert(source.path.clone())).collect();
     Ok(Loaded { config: Config { main: world.main, http }, warnings: diagnostics, sources })
 }
 

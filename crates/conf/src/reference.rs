@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 /// The reference of directives as Markdown.
 pub fn reference_markdown() -> String {
-    let mut out = String::from("# Directives\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
+    let mut out =
+        String::from("# Directives\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
     for module in MODULES {
         let _ = write!(out, "\n## {}\n", module.name);
         for row in module.rows {
@@ -51,20 +52,28 @@ fn no_effects(out: &mut String) {
 }
 
 fn unsupported_ones(out: &mut String) {
-    out.push_str("\n## Not supported\n\nThese are refused with their place in the file.\n\n");
-    for group in unsupported::GROUPS {
-        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
-        let _ = write!(out, "- {}: {}\n", group.why, names.join(", "));
-    }
-    out.push_str("\nWith these arguments they ask for nothing, and are accepted: ");
-    let neutral: Vec<String> =
-        unsupported::NEUTRAL.iter().map(|(name, value)| format!("`{name} {value}`")).collect();
+    out.push_str("\n## Not supported yet\n\nThese are refused with their place in the file.\n\n");
+    groups(out, true);
+    out.push_str("\n## Not supported\n\nThese are refused with their place in the file, and will stay so.\n\n");
+    groups(out, false);
+    out.push_str(
+        "\n## Accepted where they ask for nothing\n\nWith these arguments directives of the lists above are accepted: ",
+    );
+    let neutral: Vec<String> = unsupported::NEUTRAL.iter().map(|(name, value)| format!("`{name} {value}`")).collect();
     let _ = writeln!(out, "{}.", neutral.join(", "));
+}
+
+fn groups(out: &mut String, planned: bool) {
+    for group in unsupported::GROUPS.iter().filter(|group| group.planned == planned) {
+        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(out, "- {}: {}", group.why, names.join(", "));
+    }
 }
 
 /// The reference of variables as Markdown.
 pub fn variables_markdown() -> String {
-    let mut out = String::from("# Variables\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
+    let mut out =
+        String::from("# Variables\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
     out.push_str("\n| variable | value |\n|---|---|\n");
     for row in variable::TABLE {
         let _ = writeln!(out, "| `${}` | {} |", row.name, row.doc);

@@ -147,13 +147,7 @@ impl Row {
     }
 
     /// A directive that opens a block.
-    pub(crate) const fn block(
-        name: &'static str,
-        contexts: Contexts,
-        args: Arity,
-        phase: Phase,
-        set: Setter,
-    ) -> Row {
+    pub(crate) const fn block(name: &'static str, contexts: Contexts, args: Arity, phase: Phase, set: Setter) -> Row {
         Row { block: true, phase, ..Row::new(name, contexts, args, set) }
     }
 
@@ -193,14 +187,14 @@ pub(crate) enum Meaning {
     Works(Vec<&'static Row>),
     /// A directive that can't matter here.
     NoEffect(&'static directives::no_effect::NoEffect),
-    /// A directive of nginx that Culvert does not have; the reason.
-    Unsupported(&'static str),
+    /// A directive of nginx that Culvert does not have.
+    Unsupported(&'static directives::unsupported::Group),
 }
 
 static NAMES: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| {
     let mut names: HashMap<&'static str, Meaning> = HashMap::new();
     for group in directives::unsupported::GROUPS {
-        names.extend(group.names.iter().map(|&name| (name, Meaning::Unsupported(group.why))));
+        names.extend(group.names.iter().map(|&name| (name, Meaning::Unsupported(group))));
     }
     names.extend(directives::no_effect::ROWS.iter().map(|row| (row.name, Meaning::NoEffect(row))));
     for row in directives::MODULES.iter().flat_map(|module| module.rows) {
@@ -223,3 +217,6 @@ pub(crate) fn meaning(name: &str) -> Option<&'static Meaning> {
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     NAMES.keys().copied()
 }
+
+#[cfg(test)]
+mod tests;

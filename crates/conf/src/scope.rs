@@ -6,9 +6,10 @@
 use crate::Options;
 use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream};
 use crate::diagnostic::{Diagnostic, Fault};
+use crate::directives;
 use crate::directives::log::Formats;
 use crate::directives::unsupported;
-use crate::registry::{self, Arity, Contexts, Meaning, Row};
+use crate::registry::{self, Arity, Contexts, Meaning, Phase, Row};
 use crate::suggest;
 use crate::syntax::{Block, Directive};
 use crate::variables::Variables;
@@ -90,6 +91,13 @@ impl<'w> Scope<'w> {
         let mut found: Vec<(&'static Row, &Directive)> =
             items.iter().filter_map(|directive| Some((self.look_up(directive)?, directive))).collect();
         found.sort_by_key(|(row, _)| row.phase);
+        let values = found.partition_point(|(row, _)| row.phase == Phase::Value);
+        self.apply_all(&found[..values]);
+        directives::settle(self);
+        self.apply_all(&found[values..]);
+    }
+
+    fn apply_all(&mut self, found: &[(&'static Row, &Directive)]) {
         for (row, directive) in found {
             if let Err(fault) = self.apply(row, directive) {
                 self.fault(directive, fault);
@@ -110,7 +118,7 @@ impl<'w> Scope<'w> {
     fn look_up(&mut self, directive: &Directive) -> Option<&'static Row> {
         let found = match registry::meaning(directive.name()) {
             None => Err(unknown(directive)),
-            Some(Meaning::Unsupported(why)) => unsupported::check(directive, why).map(|()| None),
+            Some(Meaning::Unsupported(group)) => unsupported::check(directive, group).map(|()| None),
             Some(Meaning::NoEffect(row)) => check_no_effect(self.context, row, directive).map(|()| None),
             Some(Meaning::Works(rows)) => choose(self.context, rows, directive).map(Some),
         };
@@ -171,24 +179,20 @@ impl<'w> Scope<'w> {
         });
     }
 
-    /// Reports what only the end of a block shows, at the last of the named directives that stands in it.
+    /// Reports what several directives of a block imply, at the last of them; at the block itself where all are inherited.
     pub(crate) fn fault_at_last(&mut self, names: &[&str], message: &str) {
-        let last = names.iter().filter_map(|name| self.last.get(name)).max_by_key(|(_, _, order)| *order);
-        let Some((place, span, order)) = last.cloned() else { return };
-        let (place, span) = (Some(place), Some(span));
-        self.world.diagnostics.push(Diagnostic {
-            level: Level::Emerg,
-            message: message.into(),
-            place,
-            span,
-            suggestion: None,
-            order,
-        });
+        let last = names.iter().filter_map(|name| self.last.get(name)).max_by_key(|(_, _, order)| *order).cloned();
+        let (span, order) = last.as_ref().map_or((None, usize::MAX), |(_, span, order)| (Some(*span), *order));
+        let place = Some(last.map_or_else(|| self.location.place.clone(), |(place, _, _)| place));
+        let (level, message) = (Level::Emerg, message.into());
+        self.world.diagnostics.push(Diagnostic { level, message, place, span, suggestion: None, order });
     }
 
     /// Reports what only the end of a block shows, at its closing brace. Silent where reading never came so far.
     pub(crate) fn fault_at_close(&mut self, directive: &Directive, message: &str) {
-        let Some((place, order)) = directive.block.as_ref().and_then(|block: &Block| block.close.clone()) else { return };
+        let Some((place, order)) = directive.block.as_ref().and_then(|block: &Block| block.close.clone()) else {
+            return;
+        };
         self.world.diagnostics.push(Diagnostic {
             level: Level::Emerg,
             message: message.into(),

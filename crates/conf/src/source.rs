@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_span_knows_its_line() {
-        let source = Source { path: Path::new("x").into(), is_parameter: false, text: Arc::from(&b"one\n  two three\n"[..]) };
+        let source =
+            Source { path: Path::new("x").into(), is_parameter: false, text: Arc::from(&b"one\n  two three\n"[..]) };
         let line = source.line_of(Span { source: 0, start: 6, end: 9 });
         assert_eq!(line, SourceLine { number: 2, text: "  two three".into(), column: 2, width: 3 });
     }

@@ -68,7 +68,6 @@ impl Directive {
 
     /// A regular expression that is (part of) the argument with this number.
     pub(crate) fn pattern(&self, number: usize, source: &str, caseless: bool) -> Result<Pattern, Fault> {
-        Pattern::new(source, caseless)
-            .map_err(|error| Fault::at(number, format!("pcre2_compile() failed: {error}")))
+        Pattern::new(source, caseless).map_err(|error| Fault::at(number, format!("pcre2_compile() failed: {error}")))
     }
 }

@@ -5,9 +5,10 @@
 
 use crate::config::{Level, Place, Slot, SlotKind};
 use crate::diagnostic::{Diagnostic, Fault};
+use crate::registry::{self, Meaning};
 use crate::source::Span;
 use crate::suggest;
-use crate::syntax::Directive;
+use crate::syntax::{Directive, Word};
 use culvert_engine::pattern::Pattern;
 use culvert_engine::template::{Template, TemplateError};
 use culvert_engine::variable::{self, Builtin, Family, Variable};
@@ -20,6 +21,8 @@ pub(crate) struct Variables {
     by_name: HashMap<String, usize>,
     /// Names that a `set` or `map` defines somewhere: they win over the members of a family (`$http_x`) of that name.
     defined: HashSet<String>,
+    /// Names that a directive which is refused would define.
+    refused: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -47,19 +50,34 @@ const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
 const REDEFINABLE: &[Builtin] = &[Builtin::ProxyHost, Builtin::ProxyPort, Builtin::CulvertVersion];
 
 impl Variables {
-    /// Notes the names that directives anywhere in the tree define, before any of them is used.
+    /// Notes the names that directives anywhere in the tree define, before any of them is used. Directives that are refused
+    /// count too (`auth_request_set $user …`): what they would define is not reported as unknown on top.
     pub(crate) fn note_definitions(&mut self, items: &[Directive]) {
         for directive in items {
-            let name = match directive.name() {
-                "set" => directive.words.get(1),
-                "map" => directive.words.get(2),
-                _ => None,
-            };
-            if let Some(name) = name.and_then(|word| word.text.strip_prefix('$')) {
-                self.defined.insert(name.to_ascii_lowercase());
+            let works = matches!(registry::meaning(directive.name()), Some(Meaning::Works(_)));
+            match directive.name() {
+                "set" => self.note(directive.words.get(1)),
+                "map" => self.note(directive.words.get(2)),
+                _ if works => {}
+                _ => directive.args().iter().for_each(|word| self.note_refused(&word.text)),
             }
-            self.note_definitions(directive.items());
+            // The lines of a map or a table of types are no directives.
+            if !matches!(directive.name(), "map" | "types") {
+                self.note_definitions(directive.items());
+            }
         }
+    }
+
+    fn note(&mut self, word: Option<&Word>) {
+        if let Some(name) = word.and_then(|word| word.text.strip_prefix('$')) {
+            self.defined.insert(name.to_ascii_lowercase());
+        }
+    }
+
+    fn note_refused(&mut self, text: &str) {
+        let named_groups = text.split("(?<").skip(1).chain(text.split("(?P<").skip(1));
+        let groups = named_groups.filter_map(|rest| rest.split_once('>').map(|(name, _)| name));
+        self.refused.extend(groups.chain(text.strip_prefix('$')).map(str::to_ascii_lowercase));
     }
 
     /// Takes the text of an argument apart.
@@ -146,7 +164,8 @@ impl Variables {
         let defined: Vec<&str> =
             self.slots.iter().filter(|draft| draft.kind.is_some()).map(|draft| draft.name.as_str()).collect();
         for draft in &self.slots {
-            if draft.kind.is_none() {
+            let is_noted = self.defined.contains(&draft.name) || self.refused.contains(&draft.name);
+            if draft.kind.is_none() && !is_noted {
                 unknown.push(unknown_variable(draft, &defined));
             }
             slots.push(Slot { name: draft.name.clone(), kind: draft.kind.unwrap_or(SlotKind::Assigned) });
@@ -185,9 +204,39 @@ fn unknown_variable(draft: &Draft, defined: &[&str]) -> Diagnostic {
 
 /// How the names of nginx's other variables begin.
 const NGINX_ONLY: &[&str] = &[
-    "ancient_browser", "cache_", "connections_", "date_gmt", "date_local", "document_root", "fastcgi_", "geoip_", "gzip_ratio",
-    "http2", "http3", "https", "invalid_referer", "jwt_", "limit_conn_status", "limit_req_status", "memcached_key",
-    "modern_browser", "msie", "otel_", "proxy_protocol_", "quic_", "realip_remote_", "realpath_root", "request_body_file",
-    "request_port", "secure_link", "session_", "slice_range", "spdy", "ssl_", "uid_", "upstream_queue_time",
-    "upstream_last_server_name", "is_request_port",
+    "ancient_browser",
+    "cache_",
+    "connections_",
+    "date_gmt",
+    "date_local",
+    "document_root",
+    "fastcgi_",
+    "geoip_",
+    "gzip_ratio",
+    "http2",
+    "http3",
+    "https",
+    "invalid_referer",
+    "jwt_",
+    "limit_conn_status",
+    "limit_req_status",
+    "memcached_key",
+    "modern_browser",
+    "msie",
+    "otel_",
+    "proxy_protocol_",
+    "quic_",
+    "realip_remote_",
+    "realpath_root",
+    "request_body_file",
+    "request_port",
+    "secure_link",
+    "session_",
+    "slice_range",
+    "spdy",
+    "ssl_",
+    "uid_",
+    "upstream_queue_time",
+    "upstream_last_server_name",
+    "is_request_port",
 ];

@@ -70,7 +70,8 @@ fn events(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
 
 fn user(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     if !scope.world.options.is_root {
-        let message = "the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored";
+        let message =
+            "the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored";
         scope.warn(directive, Fault::new(message));
         return Ok(());
     }
@@ -93,7 +94,7 @@ fn worker_processes(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), 
 
 fn worker_connections(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let count = units::number(directive.arg(1)).and_then(|count| usize::try_from(count).ok());
-    let message = || format!("invalid number \"{}\" in \"worker_connections\" directive", directive.arg(1));
+    let message = || format!("invalid number \"{}\"", directive.arg(1));
     scope.world.main.worker_connections = count.filter(|&count| count > 0).ok_or_else(|| Fault::at(1, message()))?;
     Ok(())
 }

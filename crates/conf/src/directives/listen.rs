@@ -1,11 +1,10 @@
 //! `listen`.
 
 use crate::address::{self, Host, Purpose};
-use crate::config::{Level, Listen, ListenAddr, Place};
-use crate::diagnostic::{Diagnostic, Fault};
-use crate::scope::{Scope, World};
+use crate::config::{Listen, ListenAddr, Place};
+use crate::diagnostic::Fault;
+use crate::scope::Scope;
 use crate::syntax::Directive;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -28,9 +27,8 @@ fn plain(addr: ListenAddr, place: Place) -> Listen {
 }
 
 pub(crate) fn listen(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let addrs = addresses(directive.arg(1)).map_err(|why| {
-        Fault::at(1, format!("{why} in \"{}\" of the \"listen\" directive", directive.arg(1)))
-    })?;
+    let addrs = addresses(directive.arg(1))
+        .map_err(|why| Fault::at(1, format!("{why} in \"{}\" of the \"listen\" directive", directive.arg(1))))?;
     let mut options = plain(addrs[0].clone(), directive.place.clone());
     for number in 2..=directive.args().len() {
         option(&mut options, directive, number)?;
@@ -39,7 +37,22 @@ pub(crate) fn listen(scope: &mut Scope<'_>, directive: &Directive) -> Result<(),
         if scope.server.listens.iter().any(|known| known.addr == addr) {
             return Err(Fault::at(1, format!("a duplicate listen {}", Shown(&addr))));
         }
-        scope.server.listens.push(Listen { addr, ..options.clone() });
+        let listen = Listen { addr, ..options.clone() };
+        check_others(scope, &listen)?;
+        scope.server.listens.push(listen);
+    }
+    Ok(())
+}
+
+/// What two servers must not both say about one address.
+fn check_others(scope: &Scope<'_>, listen: &Listen) -> Result<(), Fault> {
+    let mut others =
+        scope.world.servers.iter().flat_map(|server| &server.listens).filter(|other| other.addr == listen.addr);
+    if listen.sets_options && others.clone().any(|other| other.sets_options) {
+        return Err(Fault::at(1, format!("duplicate listen options for {}", Shown(&listen.addr))));
+    }
+    if listen.default_server && others.any(|other| other.default_server) {
+        return Err(Fault::at(1, format!("a duplicate default server for {}", Shown(&listen.addr))));
     }
     Ok(())
 }
@@ -74,10 +87,11 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
         ("reuseport", None) => listen.reuseport = true,
         ("backlog", Some(value)) => {
             let backlog = value.parse().ok().filter(|&backlog: &i32| backlog > 0);
-            let fault = || Fault::at(number, format!("invalid backlog \"{value}\""));
+            let fault = || Fault::at(number, format!("invalid backlog \"{text}\""));
             listen.backlog = Some(backlog.ok_or_else(fault)?);
         }
-        ("ipv6only", Some(value)) => listen.ipv6only = Some(ipv6only(listen, value, number)?),
+        ("ipv6only", Some("on")) => listen.ipv6only = Some(true),
+        ("ipv6only", Some("off")) => listen.ipv6only = Some(false),
         ("so_keepalive", Some("on")) => listen.so_keepalive = Some(true),
         ("so_keepalive", Some("off")) => listen.so_keepalive = Some(false),
         ("so_keepalive", Some(value)) if !value.contains(':') => {
@@ -91,43 +105,6 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
     }
     listen.sets_options = true;
     Ok(())
-}
-
-fn ipv6only(listen: &Listen, value: &str, number: usize) -> Result<bool, Fault> {
-    if !matches!(listen.addr, ListenAddr::Inet(SocketAddr::V6(_))) {
-        let message = format!("ipv6only is not supported on addr \"{}\", ignored", Shown(&listen.addr));
-        return Err(Fault::at(number, message.trim_end_matches(", ignored")));
-    }
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(Fault::at(number, format!("invalid ipv6only flags \"{value}\""))),
-    }
-}
-
-/// Finds what several servers say differently about one address.
-pub(crate) fn check_conflicts(world: &mut World) {
-    let mut with_options: HashMap<&ListenAddr, &Listen> = HashMap::new();
-    let mut defaults: HashMap<&ListenAddr, &Listen> = HashMap::new();
-    let mut found = Vec::new();
-    for listen in world.servers.iter().flat_map(|server| &server.listens) {
-        if listen.sets_options && with_options.insert(&listen.addr, listen).is_some() {
-            found.push((listen, format!("duplicate listen options for {}", Shown(&listen.addr))));
-        }
-        if listen.default_server && defaults.insert(&listen.addr, listen).is_some() {
-            found.push((listen, format!("a duplicate default server for {}", Shown(&listen.addr))));
-        }
-    }
-    let diagnostics = found.into_iter().map(|(listen, message)| Diagnostic {
-        level: Level::Emerg,
-        message,
-        place: Some(listen.place.clone()),
-        span: None,
-        suggestion: None,
-        order: usize::MAX,
-    });
-    let diagnostics: Vec<_> = diagnostics.collect();
-    world.diagnostics.extend(diagnostics);
 }
 
 /// An address as nginx prints it.

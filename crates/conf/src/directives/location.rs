@@ -1,10 +1,11 @@
 //! `location`.
 
-use crate::config::LocationKind;
+use crate::config::{Handler, Location, LocationKind};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
+use culvert_engine::route::LocationTree;
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -47,32 +48,42 @@ fn location(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     }
     let id = scope.locations.len();
     scope.locations.push(None);
+    let kind = kind(scope, directive, &head);
+    // The inside is read even where the head is bad, so that its mistakes are reported too.
+    let (location, tree) = inside(scope, directive, &head, kind.as_ref().ok());
+    let wants_slash = matches!(location.handler, Handler::Proxy(_)) && head.name.ends_with('/');
+    scope.locations[id] = Some(Arc::new(location));
+    kind?;
+    place(scope, &head, id)?;
+    if wants_slash {
+        scope.tree.auto_redirect(id);
+    }
+    scope.tree.nest(id, tree);
+    Ok(())
+}
+
+/// A location's kind, and the slots of a pattern's named groups.
+type Kind = (LocationKind, Vec<(usize, usize)>);
+
+fn inside(
+    scope: &mut Scope<'_>,
+    directive: &Directive,
+    head: &Head<'_>,
+    kind: Option<&Kind>,
+) -> (Location, LocationTree) {
     let locations = std::mem::take(&mut scope.locations);
     let mut child = scope.child(Contexts::LOCATION);
     child.locations = locations;
     child.location.name = head.name.to_owned();
     child.location.place = directive.place.clone();
-    let kind = kind(&mut child, directive, &head);
-    let is_good = kind.is_ok();
-    if let Ok(kind) = &kind {
-        child.location.kind = kind.clone();
+    if let Some((kind, assigns)) = kind.cloned() {
+        child.location.kind = kind;
+        child.location.assigns = assigns;
     }
     child.walk(directive.items());
-    child.check_block();
-    let wants_slash = matches!(child.location.handler, crate::config::Handler::Proxy(_)) && head.name.ends_with('/');
-    let location = Arc::new(child.location.clone());
-    let tree = std::mem::take(&mut child.tree);
-    let mut locations = std::mem::take(&mut child.locations);
-    locations[id] = Some(location);
+    let (location, tree, locations) = (child.location, child.tree, child.locations);
     scope.locations = locations;
-    if is_good {
-        place(scope, &head, id)?;
-        if wants_slash {
-            scope.tree.auto_redirect(id);
-        }
-        scope.tree.nest(id, tree);
-    }
-    kind.map(|_| ())
+    (location, tree)
 }
 
 fn head(directive: &Directive) -> Result<Head<'_>, Fault> {
@@ -124,18 +135,19 @@ fn check_nesting(scope: &Scope<'_>, head: &Head<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn kind(scope: &mut Scope<'_>, directive: &Directive, head: &Head<'_>) -> Result<LocationKind, Fault> {
-    Ok(match head.modifier {
+fn kind(scope: &mut Scope<'_>, directive: &Directive, head: &Head<'_>) -> Result<Kind, Fault> {
+    let kind = match head.modifier {
         Modifier::Exact => LocationKind::Exact,
         Modifier::Named => LocationKind::Named,
         Modifier::Prefix | Modifier::PrefixStopsRegex => LocationKind::Prefix,
         Modifier::Regex | Modifier::RegexCaseless => {
             let caseless = head.modifier == Modifier::RegexCaseless;
             let pattern = directive.pattern(head.number, head.name, caseless)?;
-            scope.location.assigns = scope.world.variables.assigns(directive, head.number, &pattern)?;
-            LocationKind::Regex(pattern)
+            let assigns = scope.world.variables.assigns(directive, head.number, &pattern)?;
+            return Ok((LocationKind::Regex(pattern), assigns));
         }
-    })
+    };
+    Ok((kind, Vec::new()))
 }
 
 fn place(scope: &mut Scope<'_>, head: &Head<'_>, id: usize) -> Result<(), Fault> {

@@ -61,12 +61,21 @@ fn log_format(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
     let line: String = directive.words[first..].iter().map(|word| word.text.as_str()).collect();
     let number = first.min(directive.args().len());
     let line = scope.template_of(directive, number, &line).map_err(|fault| match fault.message.as_str() {
-        "invalid variable name" => Fault::at(number, format!("invalid parameter \"{line}\"")),
+        "invalid variable name" => Fault::at(number, format!("invalid parameter \"{}\"", from_bare_dollar(&line))),
         _ => fault,
     })?;
     let format = Arc::new(LogFormat { name: name.clone(), escape, line });
     scope.world.formats.0.insert(name, (directive.order, format));
     Ok(())
+}
+
+/// A format from the dollar sign on that no name follows, as nginx shows it.
+fn from_bare_dollar(line: &str) -> &str {
+    let is_bare = |at: &usize| {
+        let after = line[at + 1..].trim_start_matches('{');
+        !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+    };
+    line.match_indices('$').map(|(at, _)| at).find(is_bare).map_or(line, |at| &line[at..])
 }
 
 fn access_log(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
@@ -155,13 +164,5 @@ fn parse_error_log(scope: &Scope<'_>, directive: &Directive) -> Result<ErrorLog,
     Ok(ErrorLog { target, level })
 }
 
-const LEVELS: [Level; 8] = [
-    Level::Emerg,
-    Level::Alert,
-    Level::Crit,
-    Level::Error,
-    Level::Warn,
-    Level::Notice,
-    Level::Info,
-    Level::Debug,
-];
+const LEVELS: [Level; 8] =
+    [Level::Emerg, Level::Alert, Level::Crit, Level::Error, Level::Warn, Level::Notice, Level::Info, Level::Debug];

@@ -1,13 +1,12 @@
 //! `proxy_pass` and what governs the exchange with the upstream, but for its headers.
 
-use crate::config::NextUpstream;
+use crate::config::{NextUpstream, ProxySettings};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
 use crate::units;
 use culvert_engine::retry::RetryOn;
-use std::sync::Arc;
 
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
@@ -144,26 +143,35 @@ fn next_upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fau
 
 const SIZES: &[&str] = &["proxy_buffer_size", "proxy_buffers", "proxy_busy_buffers_size"];
 
-/// Settles what the sizes of a block imply for each other, once all of them are known.
-pub(crate) fn check_buffers(scope: &mut Scope<'_>) {
-    if !SIZES.iter().any(|name| scope.has(name)) {
-        return;
+/// Settles what the sizes of a block imply for each other, once all of them are known. As in nginx, `http` may say what only
+/// makes sense together with what each server adds.
+pub(crate) fn settle_buffers(scope: &mut Scope<'_>) {
+    let says_something = SIZES.iter().any(|name| scope.has(name));
+    if says_something && !scope.busy_buffers_given {
+        let buffers = scope.location.proxy.buffers;
+        scope.proxy().busy_buffers_size = buffers.head.max(buffers.size) * 2;
     }
-    let buffers = scope.location.proxy.buffers;
-    let largest = buffers.head.max(buffers.size);
-    if !scope.busy_buffers_given {
-        Arc::make_mut(&mut scope.location.proxy).busy_buffers_size = largest * 2;
+    let is_new = scope.context == Contexts::SERVER || scope.context == Contexts::LOCATION && says_something;
+    match relation(&scope.location.proxy) {
+        Some(message) if is_new => scope.fault_at_last(SIZES, message),
+        _ => {}
     }
-    let busy = scope.location.proxy.busy_buffers_size;
-    let message = if buffers.number < 2 {
-        "there must be at least 2 \"proxy_buffers\""
-    } else if busy < largest {
-        "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and \
-         one of the \"proxy_buffers\""
+}
+
+/// What is wrong between the sizes, in nginx's words.
+fn relation(proxy: &ProxySettings) -> Option<&'static str> {
+    let buffers = proxy.buffers;
+    let busy = proxy.busy_buffers_size;
+    if buffers.number < 2 {
+        Some("there must be at least 2 \"proxy_buffers\"")
+    } else if busy < buffers.head.max(buffers.size) {
+        Some(
+            "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" \
+             and one of the \"proxy_buffers\"",
+        )
     } else if busy > (buffers.number - 1).saturating_mul(buffers.size) {
-        "\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer"
+        Some("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer")
     } else {
-        return;
-    };
-    scope.fault_at_last(SIZES, message);
+        None
+    }
 }

@@ -46,10 +46,9 @@ fn default(scope: &Scope<'_>) -> Result<RedirectRule, Fault> {
         Handler::None => {
             Err(Fault::at(1, "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"))
         }
-        Handler::Proxy(pass) if matches!(pass.target, ProxyTarget::Variable(_)) => Err(Fault::at(
-            1,
-            "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables",
-        )),
+        Handler::Proxy(pass) if matches!(pass.target, ProxyTarget::Variable(_)) => {
+            Err(Fault::at(1, "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables"))
+        }
         Handler::Proxy(_) => Ok(RedirectRule::Default),
     }
 }

@@ -70,7 +70,8 @@ fn header_buffers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fa
     let number = number.ok_or_else(|| directive.invalid_value(1))?;
     let size = units::size(directive.arg(2)).filter(|&size| size > 0).ok_or_else(|| directive.invalid_value(2))?;
     if size < HEADER_BUFFER_MIN {
-        let message = "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
+        let message =
+            "the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"";
         return Err(Fault::at(2, message));
     }
     let first = scope.server.header_limits.first;
@@ -85,9 +86,7 @@ pub(crate) fn http(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), F
     scope.location = root;
     let mut child = scope.child(Contexts::HTTP);
     child.walk(directive.items());
-    child.check_block();
     super::server_name::check_conflicts(scope.world);
-    super::listen::check_conflicts(scope.world);
     Ok(())
 }
 
@@ -103,7 +102,6 @@ fn server(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let mut child = scope.child(Contexts::SERVER);
     child.location.place = directive.place.clone();
     child.walk(directive.items());
-    child.check_block();
     if child.server.listens.is_empty() {
         let port = if child.world.options.is_root { 80 } else { 8000 };
         child.server.listens.push(super::listen::unasked(port, directive.place.clone()));
@@ -122,14 +120,4 @@ fn finish(scope: &mut Scope<'_>, directive: &Directive) -> Server {
     server.tree = std::mem::take(&mut scope.tree);
     server.place = directive.place.clone();
     server
-}
-
-impl Scope<'_> {
-    /// What the end of an `http`, `server` or `location` block settles.
-    pub(crate) fn check_block(&mut self) {
-        if self.access_log_off {
-            self.location.access_logs = Arc::new([]);
-        }
-        super::proxy::check_buffers(self);
-    }
 }

@@ -1,11 +1,11 @@
 //! `server_name`.
 
 use super::listen::Shown;
-use crate::config::{Level, ServerName};
+use crate::config::{Level, ListenAddr, Place, Server, ServerName};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::scope::{Scope, World};
 use crate::syntax::Directive;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub(crate) fn server_name(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     for number in 1..=directive.args().len() {
@@ -31,9 +31,6 @@ fn one(scope: &mut Scope<'_>, directive: &Directive, number: usize) -> Result<Se
     }
     if text.eq_ignore_ascii_case("$hostname") {
         return Ok(ServerName::Text(hostname()));
-    }
-    if !is_good_mask(text) {
-        return Err(Fault::at(number, format!("invalid server name or wildcard \"{text}\"")));
     }
     Ok(ServerName::Text(text.to_ascii_lowercase()))
 }
@@ -63,38 +60,42 @@ fn hostname() -> String {
     name.trim().to_ascii_lowercase()
 }
 
-/// Warns where two servers at one address claim the same name; the first one keeps it.
+/// Finds what only all servers together show: the same name twice at one address (the first server keeps it), and masks that
+/// nobody could match where there is something to choose.
 pub(crate) fn check_conflicts(world: &mut World) {
+    let mut servers_at: HashMap<&ListenAddr, usize> = HashMap::new();
+    for listen in world.servers.iter().flat_map(|server| &server.listens) {
+        *servers_at.entry(&listen.addr).or_default() += 1;
+    }
     let mut known = HashSet::new();
     let mut found = Vec::new();
     for server in &world.servers {
-        // A server without names answers to the empty one, which `default_server` is about rather than a conflict.
-        let unnamed = [ServerName::Text(String::new())];
-        let names = if server.names.is_empty() { &unnamed[..] } else { &server.names };
-        let texts = names.iter().filter_map(|name| match name {
-            ServerName::Text(text) => Some(text),
-            ServerName::Regex { .. } => None,
-        });
-        for text in texts {
-            for listen in &server.listens {
-                if !known.insert((&listen.addr, text.clone())) {
-                    let message = format!("conflicting server name \"{text}\" on {}, ignored", Shown(&listen.addr));
-                    found.push((message, server.place.clone()));
-                }
+        for (name, addr) in claims(server) {
+            if !is_good_mask(name) {
+                // nginx looks at names only where an address has several servers.
+                let level = if servers_at[addr] > 1 { Level::Emerg } else { Level::Warn };
+                let message = format!("invalid server name or wildcard \"{name}\" on {}", Shown(addr));
+                found.push(diagnostic(level, message, server.place.clone()));
+            } else if !known.insert((addr, name)) {
+                let message = format!("conflicting server name \"{name}\" on {}, ignored", Shown(addr));
+                found.push(diagnostic(Level::Warn, message, server.place.clone()));
             }
         }
     }
-    let warnings: Vec<_> = found.into_iter().map(|(message, place)| warning(message, place)).collect();
-    world.diagnostics.extend(warnings);
+    world.diagnostics.extend(found);
 }
 
-fn warning(message: String, place: crate::config::Place) -> Diagnostic {
-    Diagnostic {
-        level: Level::Warn,
-        message,
-        place: Some(place),
-        span: None,
-        suggestion: None,
-        order: usize::MAX,
-    }
+/// The names that a server claims, for each of its addresses. One without names claims the empty name.
+fn claims(server: &Server) -> impl Iterator<Item = (&str, &ListenAddr)> {
+    let named = server.names.iter().filter_map(|name| match name {
+        ServerName::Text(text) => Some(text.as_str()),
+        ServerName::Regex { .. } => None,
+    });
+    let unnamed = server.names.is_empty().then_some("");
+    let names: Vec<&str> = named.chain(unnamed).collect();
+    server.listens.iter().flat_map(move |listen| names.clone().into_iter().map(|name| (name, &listen.addr)))
+}
+
+fn diagnostic(level: Level, message: String, place: Place) -> Diagnostic {
+    Diagnostic { level, message, place: Some(place), span: None, suggestion: None, order: usize::MAX }
 }

@@ -7,6 +7,8 @@ use crate::syntax::Directive;
 /// Names that share a reason.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
+    /// Whether a later version may have it.
+    pub(crate) planned: bool,
     /// The reason, as the message and the reference give it.
     pub(crate) why: &'static str,
     /// The names, sorted.
@@ -16,17 +18,12 @@ pub(crate) struct Group {
 /// The list.
 pub(crate) const GROUPS: &[Group] = &[
     Group {
+        planned: true,
         why: "`if`, `rewrite` and their like come with the rewrite module",
-        names: &[
-            "break",
-            "if",
-            "internal",
-            "rewrite",
-            "rewrite_log",
-            "uninitialized_variable_warn",
-        ],
+        names: &["break", "if", "internal", "rewrite", "rewrite_log", "uninitialized_variable_warn"],
     },
     Group {
+        planned: true,
         why: "serving files comes later; Culvert is a gateway",
         names: &[
             "alias",
@@ -47,6 +44,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "compression comes later; what the upstream compressed passes through",
         names: &[
             "gunzip",
@@ -67,6 +65,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "access rules come later",
         names: &[
             "allow",
@@ -89,8 +88,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "limit_req_log_level",
             "limit_req_status",
             "limit_req_zone",
-            "limit_zone",
-            "proxy_protocol_timeout",
             "real_ip_header",
             "real_ip_recursive",
             "referer_hash_bucket_size",
@@ -104,6 +101,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "computing variables this way comes later",
         names: &[
             "ancient_browser",
@@ -118,7 +116,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "json_set",
             "keyval",
             "keyval_zone",
-            "map_value",
             "modern_browser",
             "modern_browser_value",
             "num_map",
@@ -135,6 +132,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "TLS comes later",
         names: &[
             "proxy_ssl_certificate",
@@ -167,7 +165,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "ssl_early_data",
             "ssl_ecdh_curve",
             "ssl_ech_file",
-            "ssl_encrypted_hello_key",
             "ssl_engine",
             "ssl_handshake_timeout",
             "ssl_key_log",
@@ -194,14 +191,12 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "automatic certificates are not planned; run an ACME client beside the gateway",
-        names: &[
-            "acme_certificate",
-            "acme_issuer",
-            "acme_shared_zone",
-        ],
+        names: &["acme_certificate", "acme_issuer", "acme_shared_zone"],
     },
     Group {
+        planned: true,
         why: "HTTP/2 comes later",
         names: &[
             "http2",
@@ -222,34 +217,28 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "HTTP/3 comes later",
         names: &[
             "http3",
             "http3_hq",
-            "http3_max_blocked_streams",
-            "http3_max_concurrent_pushes",
             "http3_max_concurrent_streams",
-            "http3_max_table_capacity",
-            "http3_push",
-            "http3_push_preload",
             "http3_stream_buffer_size",
             "quic_active_connection_id_limit",
             "quic_bpf",
             "quic_gso",
             "quic_host_key",
-            "quic_mtu",
             "quic_retry",
             "quic_stream_buffer_size",
         ],
     },
     Group {
+        planned: false,
         why: "SPDY is gone from browsers, and from nginx",
-        names: &[
-            "spdy_chunk_size",
-            "spdy_headers_comp",
-        ],
+        names: &["spdy_chunk_size", "spdy_headers_comp"],
     },
     Group {
+        planned: true,
         why: "this part of balancing comes later",
         names: &[
             "hash",
@@ -271,6 +260,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "this part of proxying comes later",
         names: &[
             "mirror",
@@ -294,7 +284,8 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        why: "Culvert keeps no cache",
+        planned: true,
+        why: "Culvert keeps no cache; accepting these without one comes later",
         names: &[
             "memcached_allow_upstream",
             "memcached_bind",
@@ -332,13 +323,12 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert does not write responses to files",
-        names: &[
-            "proxy_store",
-            "proxy_store_access",
-        ],
+        names: &["proxy_store", "proxy_store_access"],
     },
     Group {
+        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not FastCGI",
         names: &[
             "fastcgi_allow_upstream",
@@ -397,6 +387,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not uwsgi",
         names: &[
             "uwsgi_allow_upstream",
@@ -443,7 +434,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "uwsgi_read_timeout",
             "uwsgi_request_buffering",
             "uwsgi_request_dynamic",
-            "uwsgi_send_lowat",
             "uwsgi_send_timeout",
             "uwsgi_socket_keepalive",
             "uwsgi_ssl_certificate",
@@ -469,6 +459,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not SCGI",
         names: &[
             "scgi_allow_upstream",
@@ -513,7 +504,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "scgi_read_timeout",
             "scgi_request_buffering",
             "scgi_request_dynamic",
-            "scgi_send_lowat",
             "scgi_send_timeout",
             "scgi_socket_keepalive",
             "scgi_store",
@@ -523,6 +513,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert does not speak gRPC to its upstreams",
         names: &[
             "grpc_allow_upstream",
@@ -561,6 +552,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "tunnels for `CONNECT` requests to arbitrary hosts are a forward proxy's work",
         names: &[
             "tunnel_allow_upstream",
@@ -579,6 +571,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "this part of the HTTP core comes later",
         names: &[
             "add_header_inherit",
@@ -606,6 +599,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert leaves response bodies as they are",
         names: &[
             "add_after_body",
@@ -625,10 +619,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "ssi_silent_errors",
             "ssi_types",
             "ssi_value_length",
-            "sub_filter",
-            "sub_filter_last_modified",
-            "sub_filter_once",
-            "sub_filter_types",
             "xml_entities",
             "xslt_last_modified",
             "xslt_param",
@@ -638,6 +628,12 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
+        why: "rewriting response bodies comes later",
+        names: &["sub_filter", "sub_filter_last_modified", "sub_filter_once", "sub_filter_types"],
+    },
+    Group {
+        planned: false,
         why: "Culvert streams no media",
         names: &[
             "f4f",
@@ -658,15 +654,12 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "Culvert is no file server to write to",
-        names: &[
-            "create_full_put_path",
-            "dav_access",
-            "dav_methods",
-            "min_delete_depth",
-        ],
+        names: &["create_full_put_path", "dav_access", "dav_methods", "min_delete_depth"],
     },
     Group {
+        planned: false,
         why: "Culvert runs no scripts",
         names: &[
             "js_access",
@@ -707,25 +700,15 @@ pub(crate) const GROUPS: &[Group] = &[
             "perl_set",
         ],
     },
+    Group { planned: false, why: "Culvert loads no modules", names: &["load_module"] },
     Group {
-        why: "Culvert loads no modules",
-        names: &[
-            "load_module",
-        ],
-    },
-    Group {
+        planned: false,
         why: "raw TCP and UDP proxying is not what Culvert is for; `stream` needs nginx or HAProxy",
-        names: &[
-            "stream",
-        ],
+        names: &["stream"],
     },
+    Group { planned: false, why: "mail proxying is not what Culvert is for", names: &["mail"] },
     Group {
-        why: "mail proxying is not what Culvert is for",
-        names: &[
-            "mail",
-        ],
-    },
-    Group {
+        planned: false,
         why: "belongs inside `stream` or `mail`, which Culvert does not have",
         names: &[
             "auth_http",
@@ -735,7 +718,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "imap_auth",
             "imap_capabilities",
             "imap_client_buffer",
-            "max_commands",
             "max_errors",
             "mqtt",
             "mqtt_buffers",
@@ -753,6 +735,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "proxy_half_close",
             "proxy_pass_error_message",
             "proxy_protocol",
+            "proxy_protocol_timeout",
             "proxy_requests",
             "proxy_responses",
             "proxy_session_drop",
@@ -791,7 +774,8 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        why: "a feature of nginx's commercial edition that comes later, or not at all",
+        planned: false,
+        why: "it belongs to nginx's commercial edition",
         names: &[
             "api",
             "auth_jwt",
@@ -838,6 +822,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: true,
         why: "OpenTelemetry comes later",
         names: &[
             "otel_exporter",
@@ -850,23 +835,19 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        planned: false,
         why: "a tool for developing nginx itself",
-        names: &[
-            "debug_connection",
-            "google_perftools_profiles",
-        ],
+        names: &["debug_connection", "google_perftools_profiles"],
     },
     Group {
-        why: "another process's environment does not concern Culvert, which starts none: it keeps the one it was given",
-        names: &[
-            "env",
-        ],
+        planned: true,
+        why: "changing the environment comes later; Culvert keeps the one that it was given",
+        names: &["env"],
     },
     Group {
+        planned: false,
         why: "the priority of the process is the service manager's concern",
-        names: &[
-            "worker_priority",
-        ],
+        names: &["worker_priority"],
     },
 ];
 
@@ -921,7 +902,6 @@ pub(crate) const NEUTRAL: &[(&str, &str)] = &[
     ("rewrite_log", "off"),
     ("satisfy", "all"),
     ("ssi", "off"),
-    ("ssl", "off"),
     ("ssl_session_tickets", "on"),
     ("uninitialized_variable_warn", "on"),
     ("userid", "off"),
@@ -929,7 +909,7 @@ pub(crate) const NEUTRAL: &[(&str, &str)] = &[
 ];
 
 /// Refuses the directive, unless its argument asks for nothing.
-pub(crate) fn check(directive: &Directive, why: &str) -> Result<(), Fault> {
+pub(crate) fn check(directive: &Directive, group: &Group) -> Result<(), Fault> {
     let name = directive.name();
     let asks_nothing = directive.words.len() == 2
         && directive.block.is_none()
@@ -937,5 +917,6 @@ pub(crate) fn check(directive: &Directive, why: &str) -> Result<(), Fault> {
     if asks_nothing {
         return Ok(());
     }
-    Err(Fault::new(format!("\"{name}\" directive is not supported by Culvert yet: {why}")))
+    let yet = if group.planned { " yet" } else { "" };
+    Err(Fault::new(format!("\"{name}\" directive is not supported by Culvert{yet}: {}", group.why)))
 }

@@ -15,7 +15,7 @@ pub use chunked::{ChunkError, ChunkedDecoder, Progress, TRAILER_BYTES_MAX};
 pub use framing::{BodyLength, FramingError, request_body, response_body};
 pub use headers::Headers;
 pub use request::{HeadLimits, RequestError, RequestHead, RequestScanner};
-pub use response::{ResponseError, ResponseHead};
+pub use response::{ResponseError, ResponseHead, offending_start};
 
 /// The most header lines that a head may have (nginx's `max_headers`).
 pub const HEADER_LINES_MAX: usize = 1000;

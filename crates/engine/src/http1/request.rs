@@ -78,6 +78,10 @@ impl RequestScanner {
             if content.is_empty() {
                 return Ok(Some(self.line_start));
             }
+            if self.lines == 0 {
+                // Whoever sends no request line may never send a head's end either, and is told at once.
+                request_line(content)?;
+            }
             self.lines += 1;
         }
         self.check_length(bytes.len() - self.line_start, limits)?;
@@ -117,8 +121,27 @@ impl RequestHead {
         let mut parsed = RequestHead { line: head[..end].into(), ..RequestHead::default() };
         match parsed.fill(head.get(end + 2..).unwrap_or_default()) {
             Ok(()) => Ok(parsed),
-            Err(error) => Err((error, parsed)),
+            Err(error) => Err((error, RequestHead::salvage(head))),
         }
+    }
+
+    /// What can be read of a head that is bad or not whole: its request line, and the good header lines before the first
+    /// bad one. For log lines and error pages.
+    pub fn salvage(head: &[u8]) -> RequestHead {
+        let mut lines = head.split_inclusive(|&b| b == b'\n');
+        let first = lines.next().unwrap_or_default().trim_ascii_end();
+        let mut salvaged = RequestHead { line: first.into(), ..RequestHead::default() };
+        let Ok((method, target, minor)) = request_line(first) else { return salvaged };
+        (salvaged.method, salvaged.target, salvaged.minor) = (method, target, minor);
+        for line in lines {
+            match Headers::parse(&[line, b"\r\n"].concat()) {
+                Ok(Some((good, _))) if line.ends_with(b"\n") && !good.is_empty() => {
+                    good.iter().for_each(|(name, value)| salvaged.headers.push(name, value));
+                }
+                _ => break,
+            }
+        }
+        salvaged
     }
 
     /// A head composed by the gateway itself.
@@ -158,7 +181,8 @@ fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), Request
     }
     let target_start = method_end + spaces(&line[method_end..]);
     let target_end = line[target_start..].iter().position(|&b| b == b' ').ok_or(RequestError::RequestLine)? + target_start;
-    if target_end == target_start || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f) {
+    // An authority or an asterisk is nothing that a proxy of this kind can route.
+    if !matches!(line.get(target_start), Some(b'/' | b'a'..=b'z' | b'A'..=b'Z')) || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f) {
         return Err(RequestError::RequestLine);
     }
     let minor = version(line[target_end..].trim_ascii())?;

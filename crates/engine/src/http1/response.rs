@@ -31,7 +31,7 @@ pub struct ResponseHead {
     pub minor: u8,
     /// The status code.
     pub status: u16,
-    /// What stands after the code; may be empty.
+    /// What stands after the code, its leading space included; may be empty.
     pub reason: Box<[u8]>,
     /// The header lines.
     pub headers: Headers,
@@ -65,6 +65,19 @@ impl ResponseHead {
     }
 }
 
+/// The beginning of the first header line that is none, its offending byte escaped: what nginx quotes in its log line.
+pub fn offending_start(head: &[u8]) -> String {
+    let mut lines = head.split_inclusive(|&b| b == b'\n').skip(1);
+    let bad = lines.find(|line| Headers::parse(&[line, &b"\r\n"[..]].concat()).is_err()).unwrap_or_default();
+    let colon = bad.iter().position(|&b| b == b':').unwrap_or(bad.len());
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let in_name = bad[..colon].iter().position(|&b| !is_token(b));
+    let in_value = || bad[colon..].iter().position(|&b| b < 0x20 && b != b'\t').map(|at| at + colon);
+    let at = in_name.or_else(in_value).unwrap_or(bad.len().saturating_sub(1));
+    let escaped = bad.get(at).map(|b| format!("\\x{b:02x}")).unwrap_or_default();
+    format!("{}{escaped}", String::from_utf8_lossy(&bad[..at]))
+}
+
 fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
     let space = rest.iter().position(|&b| b == b' ')?;
@@ -78,8 +91,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let reason = &rest[3..];
     match (space, status, reason.first()) {
         (0, ..) | (_, ..100, _) => None,
-        (_, _, None) => Some((minor, status, b"")),
-        (_, _, Some(b' ')) => Some((minor, status, reason[1..].trim_ascii_end())),
+        (_, _, None | Some(b' ')) => Some((minor, status, reason)),
         _ => None,
     }
 }
@@ -95,13 +107,19 @@ mod tests {
             assert!(ResponseHead::parse(&bytes[..end], 100).expect("no error yet").is_none(), "{end} bytes");
         }
         let (head, length) = ResponseHead::parse(bytes, 100).expect("good").expect("whole");
-        assert_eq!((head.status, &*head.reason, length), (200, &b"OK"[..], 25));
+        assert_eq!((head.status, &*head.reason, length), (200, &b" OK"[..], 25));
     }
 
     #[test]
     fn a_reason_may_be_missing_and_line_ends_may_be_bare() {
         let (head, _) = ResponseHead::parse(b"HTTP/1.0 404\nA: b\n\n", 100).expect("good").expect("whole");
         assert_eq!((head.minor, head.status, head.reason.len()), (0, 404, 0));
+    }
+
+    #[test]
+    fn the_offending_line_is_quoted_up_to_its_offending_byte() {
+        assert_eq!(offending_start(b"HTTP/1.1 200 OK\r\nA: b\r\nNo colon\r\n\r\n"), "No\\x20");
+        assert_eq!(offending_start(b"HTTP/1.1 200 OK\r\nX-Bad: a\0b\r\n\r\n"), "X-Bad: a\\x00");
     }
 
     #[test]

@@ -3,17 +3,19 @@
 use super::client::{BodyError, BodyPart};
 use super::{Client, Exchange, Next};
 use crate::upstream::Connection;
+use bytes::Bytes;
 use culvert_conf::config::Level;
 use culvert_engine::http1::BodyLength;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// A request's body as the upstream will get it.
 pub(super) enum RequestBody {
     /// In memory, so that it can be sent to another server again.
-    Kept(Vec<u8>),
+    Kept(Bytes),
     /// Passed on as it comes; what was read ahead goes first.
     Streamed {
         first: Vec<u8>,
@@ -21,35 +23,48 @@ pub(super) enum RequestBody {
     },
 }
 
+/// How much of a body in chunks is read ahead, so that most can be sent on with a length as nginx sends them, and again.
+const CHUNKED_BYTES_KEPT: usize = 1024 * 1024;
+
 /// How many bytes of a body may wait for a slow upstream.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads as much of the body as is to be held before a server is chosen. The error is the next step instead.
 pub(super) async fn read_ahead<C: Client>(exchange: &mut Exchange, client: &mut C) -> Result<RequestBody, Next> {
+    if let Some(kept) = &exchange.request.body_bytes {
+        return Ok(RequestBody::Kept(kept.clone()));
+    }
     let length = match exchange.request.body {
-        BodyLength::None | BodyLength::Sized(0) => return Ok(RequestBody::Kept(Vec::new())),
+        BodyLength::None | BodyLength::Sized(0) => return Ok(RequestBody::Kept(Bytes::new())),
         BodyLength::Sized(length) => Some(length),
         BodyLength::Chunked | BodyLength::UntilClose => None,
     };
     let location = exchange.location.clone();
     client.limit_body(location.client_max_body_size);
     client.invite_body();
-    let room = location.client_body_buffer_size;
-    let fits = length.is_none_or(|length| length <= room as u64);
+    let room = match length {
+        Some(length) if length <= location.client_body_buffer_size as u64 => location.client_body_buffer_size,
+        Some(_) => 0,
+        None => location.client_body_buffer_size.max(CHUNKED_BYTES_KEPT),
+    };
+    let wait = if location.proxy.request_buffering { location.client_body_timeout } else { Duration::ZERO };
     let mut first = Vec::new();
-    while location.proxy.request_buffering && fits && first.len() < room {
+    while first.len() < room && !client.body_is_read() {
         let left = room - first.len();
-        match timeout(location.client_body_timeout, poll_fn(|cx| client.poll_body(cx, &mut first, left))).await {
+        match timeout(wait, poll_fn(|cx| client.poll_body(cx, &mut first, left))).await {
             Ok(Ok(BodyPart::Data)) => {}
-            Ok(Ok(BodyPart::End)) => return Ok(RequestBody::Kept(first)),
+            Ok(Ok(BodyPart::End)) => break,
             Ok(Err(error)) => return Err(refuse(exchange, client, &error)),
+            Err(_) if wait.is_zero() => break,
             Err(_) => return Err(time_out(exchange, client)),
         }
     }
-    if client.body_is_read() {
-        return Ok(RequestBody::Kept(first));
+    if !client.body_is_read() {
+        return Ok(RequestBody::Streamed { first, length });
     }
-    Ok(RequestBody::Streamed { first, length })
+    let kept = Bytes::from(first);
+    exchange.request.body_bytes = Some(kept.clone());
+    Ok(RequestBody::Kept(kept))
 }
 
 /// What follows from a body that can't be read.
@@ -112,35 +127,31 @@ impl Pump {
         self.active
     }
 
-    /// Moves what there is. Returns whether anything moved.
+    /// Moves what there is and writes what the upstream takes. Ready once all of it is out; otherwise the client, where
+    /// there is room for more, or the upstream, where there is not, wakes the task.
     pub(super) fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut C,
         connection: &mut Connection,
-    ) -> Result<bool, PumpError> {
-        let mut moved = false;
-        while self.active && connection.outbox.len() < WAITING_BYTES_MAX {
-            let mut bytes = Vec::new();
-            match client.poll_body(cx, &mut bytes, WAITING_BYTES_MAX) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => return Err(PumpError::Client(error)),
-                Poll::Ready(Ok(BodyPart::Data)) => {
-                    self.frame(&bytes, connection.outbox.tail());
-                    if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
-                        return Err(PumpError::Upstream(error));
-                    }
-                }
-                Poll::Ready(Ok(BodyPart::End)) => {
+    ) -> Poll<Result<(), PumpError>> {
+        let mut bytes = Vec::new();
+        loop {
+            let flushed = connection.poll_flush(cx).map_err(PumpError::Upstream)?;
+            if !self.active || connection.outbox.len() >= WAITING_BYTES_MAX {
+                return flushed.map(Ok);
+            }
+            bytes.clear();
+            match ready!(client.poll_body(cx, &mut bytes, WAITING_BYTES_MAX)).map_err(PumpError::Client)? {
+                BodyPart::Data => self.frame(&bytes, connection.outbox.tail()),
+                BodyPart::End => {
+                    self.active = false;
                     if self.chunked {
                         connection.outbox.push(b"0\r\n\r\n");
                     }
-                    self.active = false;
                 }
             }
-            moved = true;
         }
-        Ok(moved)
     }
 
     fn frame(&self, bytes: &[u8], out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 pub(crate) struct OutHead {
     /// The status.
     pub(crate) status: u16,
-    /// The upstream's own words for the status; `None` takes the usual ones.
+    /// What the upstream wrote behind the status code, its space included; `None` takes the usual words.
     pub(crate) reason: Option<Box<[u8]>>,
     /// What `Server` says, unless one stands among the headers.
     pub(crate) server: &'static str,
@@ -67,8 +67,8 @@ pub(crate) trait Client: Send {
     /// Says that this connection is not to be used again after the response.
     fn close_after(&mut self);
 
-    /// Queues the head. Nothing is written before data, the end, or a flush.
-    fn send_head(&mut self, head: &OutHead);
+    /// Queues the head; nothing is written before data, the end, or a flush. Returns what it says of the connection.
+    fn send_head(&mut self, head: &OutHead) -> &'static str;
 
     /// Sends body bytes. Few are queued until the next flush, many are written at once; what the client does not take is kept.
     fn send_body(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()>;

@@ -8,15 +8,14 @@ use culvert_conf::config::{ErrorPage, ErrorPageStatus, ErrorPageTarget, Level};
 pub(super) fn answer<C: Client>(exchange: &mut Exchange, client: &mut C, status: u16) -> Next {
     match status {
         // nginx's own codes for endings that no client sees an answer to.
-        444 => return Next::Close,
-        499 => {
-            exchange.sent.status = 499;
+        408 | 444 | 499 => {
+            exchange.sent.status = status;
             return Next::Close;
         }
         400 | 413 | 414 | 494..=497 | 500 | 501 | 505 => client.close_after(),
         _ => {}
     }
-    exchange.forced_status = Some(if status == 494 { 400 } else { status });
+    exchange.forced_status = Some(if matches!(status, 494..=497) { 400 } else { status });
     let page = exchange.location.error_pages.iter().find(|page| page.status == status).cloned();
     match page.filter(|_| !exchange.error_page_used) {
         Some(page) => {

@@ -85,6 +85,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Sent {
     /// The status; 0 before a head was sent.
     pub(crate) status: u16,
+    /// What it said of the connection.
+    pub(crate) connection: &'static str,
     /// The head's lines.
     pub(crate) headers: Headers,
     /// `Content-Length` of the head.
@@ -200,14 +202,10 @@ impl Exchange {
             Err((head, status)) => (head, Err(status)),
         };
         let mut request = Request::new(head, began, nth);
-        let read = body.and_then(|body| {
-            request.body = body;
-            request.read_host()
-        });
-        let chosen = route::choose_server(&generation, site, &request.host);
+        let read = request.read(generation.default_server(site).merge_slashes, body);
+        let chosen = route::choose_server(&generation, site, request.host_is_read.then_some(&request.host[..]));
         let server = chosen.server;
         request.drop_invalid_headers(&server);
-        let read = read.and_then(|()| request.read_target(server.merge_slashes));
         let mut exchange = Exchange {
             location: server.root.clone(),
             slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
@@ -231,7 +229,12 @@ impl Exchange {
         exchange.assign(&chosen.assigns);
         let first = match read {
             Ok(()) => route::enter_server(&mut exchange),
-            Err(status) => Next::Status(status),
+            Err(refusal) => {
+                if let Some(message) = refusal.message {
+                    exchange.log(Level::Info, message);
+                }
+                Next::Status(refusal.status)
+            }
         };
         (exchange, first)
     }
@@ -291,6 +294,9 @@ impl Display for Circumstances<'_> {
         }
         if let Some(host) = exchange.request.head.headers.first("host") {
             write!(f, ", host: \"{}\"", String::from_utf8_lossy(host))?;
+        }
+        if let Some(referrer) = exchange.request.head.headers.first("referer") {
+            write!(f, ", referrer: \"{}\"", String::from_utf8_lossy(referrer))?;
         }
         Ok(())
     }

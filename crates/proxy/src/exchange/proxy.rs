@@ -12,8 +12,9 @@ use culvert_engine::balance::{Ending, Tried};
 use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body};
 use culvert_engine::retry::{TryFailure, TryState, may_retry, method_is_idempotent, status_for};
 use culvert_engine::websocket::has_token;
+use std::future::poll_fn;
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// What stays the same over all tries of one request.
 struct Job<'a> {
@@ -56,9 +57,6 @@ pub(super) async fn relay<C: Client>(exchange: &mut Exchange, client: &mut C, pa
 async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &'a ProxyPass) -> Result<Job<'a>, Next> {
     let upstream = target::resolve(exchange, pass)?;
     let body = body_in::read_ahead(exchange, client).await?;
-    if let RequestBody::Kept(bytes) = &body {
-        exchange.request.body_bytes = Some(bytes.clone()).filter(|bytes| !bytes.is_empty());
-    }
     let wish = handshake::wish(exchange);
     let bounds = Bounds::of(&exchange.location);
     Ok(Job { pass, upstream, wish, body, bounds, began: Instant::now(), tries: 0 })
@@ -229,6 +227,9 @@ fn has_error_page(exchange: &Exchange, status: u16) -> bool {
 fn refuse(exchange: &mut Exchange, mut answer: Answer, message: &str) -> Next {
     answer.pick.ends(Ending::Failed);
     exchange.log(Level::Error, message);
+    if let Some(attempt) = exchange.tries.last_mut() {
+        attempt.status = 502;
+    }
     close_try(exchange, 502);
     Next::Status(502)
 }
@@ -263,6 +264,8 @@ async fn relay_body<C: Client>(
         BodyEnd::Upstream(message) => {
             pick.ends(Ending::Failed);
             exchange.log(Level::Error, message);
+            // What came before the break is the client's all the same; the close tells it that more is missing.
+            let _ = timeout(exchange.location.send_timeout, poll_fn(|cx| client.poll_flush(cx))).await;
             Next::Close
         }
         BodyEnd::ClientGone => {

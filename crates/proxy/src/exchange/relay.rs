@@ -7,7 +7,7 @@ use crate::io::{Deadline, scratch};
 use crate::observe::error_log::os_error;
 use crate::upstream::Connection;
 use culvert_conf::config::Location;
-use culvert_engine::http1::{BodyDecoder, Headers, ResponseHead};
+use culvert_engine::http1::{BodyDecoder, Headers, ResponseError, ResponseHead, offending_start};
 use culvert_engine::retry::TryFailure;
 use std::future::poll_fn;
 use std::io;
@@ -124,20 +124,16 @@ impl HeadWait {
             return Ok(());
         }
         let before = connection.sent;
-        let flushed = match pump.poll(cx, client, connection) {
-            Err(PumpError::Client(error)) => return Err(HeadError::ClientBody(error)),
-            Err(PumpError::Upstream(error)) => Poll::Ready(Err(error)),
-            Ok(_) => connection.poll_flush(cx),
-        };
-        match flushed {
+        match pump.poll(cx, client, connection) {
+            Poll::Ready(Err(PumpError::Client(error))) => return Err(HeadError::ClientBody(error)),
             // The server may have answered before it closed; what it said is read first.
-            Poll::Ready(Err(error)) => self.send_error = Some(error),
-            Poll::Ready(Ok(())) if !pump.is_active() => {
+            Poll::Ready(Err(PumpError::Upstream(error))) => self.send_error = Some(error),
+            Poll::Ready(Ok(())) => {
                 self.sending = false;
                 self.deadline.set(Instant::now(), self.bounds.read_timeout);
             }
-            _ if connection.sent != before => self.deadline.set(Instant::now(), self.bounds.send_timeout),
-            _ => {}
+            Poll::Pending if connection.sent != before => self.deadline.set(Instant::now(), self.bounds.send_timeout),
+            Poll::Pending => {}
         }
         Ok(())
     }
@@ -154,7 +150,12 @@ impl HeadWait {
                     }
                 }
                 Err(error) => {
-                    let message = format!("{} while {READING_HEAD}", error.describe());
+                    let message = match error {
+                        ResponseError::HeaderLine => {
+                            format!("{}: \"{}...\" while {READING_HEAD}", error.describe(), offending_start(&connection.inbox))
+                        }
+                        _ => format!("{} while {READING_HEAD}", error.describe()),
+                    };
                     return Err(HeadError::Upstream(TryFailure::InvalidHeader, message));
                 }
             }
@@ -260,10 +261,7 @@ impl BodyRelay {
             return;
         }
         // A server may answer before it has read the whole body, and may close on what follows: the answer counts.
-        let failed = pump.poll(cx, client, connection).is_err();
-        if failed || matches!(connection.poll_flush(cx), Poll::Ready(Err(_))) {
-            self.request_cut = true;
-        }
+        self.request_cut = matches!(pump.poll(cx, client, connection), Poll::Ready(Err(_)));
     }
 
     /// Takes what is in the inbox, or reads once.

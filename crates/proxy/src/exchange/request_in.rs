@@ -1,5 +1,6 @@
 //! What a request says, checked and normalised.
 
+use bytes::Bytes;
 use culvert_conf::config::Server;
 use culvert_engine::http1::{BodyLength, RequestHead};
 use culvert_engine::uri;
@@ -16,6 +17,10 @@ pub(crate) struct Request {
     pub(crate) is_head: bool,
     /// The host name: from the request line, else from `Host`; in lower case, without the port. Empty where there is none.
     pub(crate) host: Box<[u8]>,
+    /// Whether the host could be read, so that it may choose the server.
+    pub(crate) host_is_read: bool,
+    /// Whether the target could be read.
+    pub(crate) target_is_read: bool,
     /// `$request_uri`: path and arguments as sent.
     pub(crate) unparsed: Box<[u8]>,
     /// Whether `unparsed` still is what was asked for; false once the URI was changed here.
@@ -37,7 +42,7 @@ pub(crate) struct Request {
     /// Bytes received: head and body.
     pub(crate) received: u64,
     /// The body, where it was held in memory: `$request_body`.
-    pub(crate) body_bytes: Option<Vec<u8>>,
+    pub(crate) body_bytes: Option<Bytes>,
     /// Whether it came behind another request in one read.
     pub(crate) pipelined: bool,
     id: OnceCell<String>,
@@ -50,6 +55,8 @@ impl Request {
             is_head: head.method() == b"HEAD",
             head,
             host: Box::default(),
+            host_is_read: false,
+            target_is_read: false,
             unparsed: Box::default(),
             unparsed_is_valid: true,
             quoted: false,
@@ -66,21 +73,61 @@ impl Request {
         }
     }
 
-    /// Reads which host is asked for. The error is the status to answer with.
-    pub(super) fn read_host(&mut self) -> Result<(), u16> {
-        let line = match uri::parse_target(self.head.target()) {
-            Ok(target) => target.host.map(uri::host_of).transpose().map_err(|_| 400_u16)?,
-            // What is wrong with the target is said when it is read; a CONNECT has none to read.
-            Err(_) => None,
-        };
+    /// Reads target, host and method, in nginx's order, as far as they are good: the rest of a bad request is answered and
+    /// logged with what is known. `body` is how it is delimited, or the status for a head that could not be read.
+    pub(super) fn read(&mut self, merge_slashes: bool, body: Result<BodyLength, u16>) -> Result<(), Refusal> {
+        if self.head.method().is_empty() {
+            return Err(Refusal { status: body.err().unwrap_or(400), message: None });
+        }
+        self.read_target(merge_slashes)?;
+        self.read_host()?;
+        self.body = body.map_err(|status| Refusal { status, message: None })?;
+        match self.head.method() {
+            b"CONNECT" => Err(refusal(405, "client sent CONNECT method while reading client request headers")),
+            b"TRACE" => Err(refusal(405, "client sent TRACE method while reading client request headers")),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_target(&mut self, merge_slashes: bool) -> Result<(), Refusal> {
+        let invalid = || refusal(400, "client sent invalid request while reading client request line");
+        let target = uri::parse_target(self.head.target()).map_err(|_| invalid())?;
+        self.target_is_read = true;
+        self.unparsed = target.request_uri.into();
+        self.unparsed_is_valid = target.request_uri.starts_with(b"/");
+        self.quoted = target.is_quoted;
+        self.args = target.args.unwrap_or_default().into();
+        self.uri = uri::normalise(target.path, merge_slashes).map_err(|_| invalid())?.into();
+        if let Some(host) = target.host {
+            let invalid = |_| refusal(400, "client sent invalid host in request line");
+            self.host = uri::host_of(host).map_err(invalid)?.name.into();
+            self.host_is_read = true;
+        }
+        Ok(())
+    }
+
+    fn read_host(&mut self) -> Result<(), Refusal> {
+        const READING: &str = "while reading client request headers";
         let mut hosts = self.head.headers.all("host");
         let header = hosts.next();
-        if hosts.next().is_some() || (header.is_none() && self.head.minor > 0) {
-            return Err(400);
+        let Some(text) = header else {
+            self.host_is_read = true;
+            let missing = format!("client sent HTTP/1.1 request without \"Host\" header {READING}");
+            return if self.head.minor > 0 { Err(refusal(400, missing)) } else { Ok(()) };
+        };
+        let parsed = uri::host_of(text).map_err(|_| refusal(400, format!("client sent invalid host header {READING}")))?;
+        if !self.host_is_read {
+            self.host = parsed.name.into();
+            self.host_is_read = true;
         }
-        let header = header.filter(|host| !host.is_empty()).map(uri::host_of).transpose().map_err(|_| 400_u16)?;
-        self.host = line.or(header).map(|host| host.name.into()).unwrap_or_default();
-        Ok(())
+        match hosts.next() {
+            None => Ok(()),
+            Some(second) => {
+                let (first, second) = (String::from_utf8_lossy(text), String::from_utf8_lossy(second));
+                let message = format!("client sent duplicate host header: \"Host: {second}\", previous value: \"Host: {first}\" {READING}");
+                Err(refusal(400, message))
+            }
+        }
     }
 
     /// Drops header lines whose names nginx takes for invalid (`ignore_invalid_headers`, `underscores_in_headers`).
@@ -92,21 +139,20 @@ impl Request {
         }
     }
 
-    /// Takes the target apart. The error is the status to answer with.
-    pub(super) fn read_target(&mut self, merge_slashes: bool) -> Result<(), u16> {
-        if matches!(self.head.method(), b"CONNECT" | b"TRACE") {
-            return Err(405);
-        }
-        let target = uri::parse_target(self.head.target()).map_err(|_| 400_u16)?;
-        self.unparsed = target.request_uri.into();
-        self.quoted = target.is_quoted;
-        self.args = target.args.unwrap_or_default().into();
-        self.uri = uri::normalise(target.path, merge_slashes).map_err(|_| 400_u16)?.into();
-        Ok(())
-    }
-
     /// `$request_id`.
     pub(super) fn id(&self) -> &str {
         self.id.get_or_init(|| format!("{:032x}", rand::random::<u128>()))
     }
+}
+
+/// Why a request is refused.
+pub(super) struct Refusal {
+    /// The status to answer with.
+    pub(super) status: u16,
+    /// What the error log says; `None` where the front has said it.
+    pub(super) message: Option<String>,
+}
+
+fn refusal(status: u16, message: impl Into<String>) -> Refusal {
+    Refusal { status, message: Some(message.into()) }
 }

@@ -58,15 +58,15 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, rep
         },
     };
     let mut head = OutHead { status: reply.status, ..OutHead::default() };
-    let bodiless = matches!(reply.status, 204 | 304);
-    if let Some(content_type) = content_type.filter(|content_type| !bodiless && !content_type.is_empty()) {
+    let no_content = reply.status == 204;
+    if let Some(content_type) = content_type.filter(|content_type| !no_content && !content_type.is_empty()) {
         head.headers.push(b"Content-Type", &content_type);
     }
     if let Some(location) = reply.location.filter(|location| !location.is_empty()) {
         head.headers.push(b"Location", &redirect::absolute(exchange, location));
     }
-    head.content_length = (!bodiless).then_some(body.len() as u64);
-    head.has_body = !bodiless && !body.is_empty() && !exchange.is_head();
+    head.content_length = (!no_content).then_some(body.len() as u64);
+    head.has_body = !matches!(reply.status, 204 | 304) && !body.is_empty() && !exchange.is_head();
     send_head(exchange, client, head);
     let wait = exchange.location.send_timeout;
     let mut pending = exchange.sent.has_body.then_some(body);
@@ -100,9 +100,10 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
     add_headers(exchange, &mut head);
     client.adopt(&exchange.location);
     let before = client.sent() + client.backlog() as u64;
-    client.send_head(&head);
+    let connection = client.send_head(&head);
     let sent = &mut exchange.sent;
     sent.head_bytes = client.sent() + client.backlog() as u64 - before;
+    sent.connection = connection;
     sent.status = head.status;
     sent.content_length = head.content_length;
     sent.has_body = head.has_body;
@@ -121,5 +122,20 @@ fn add_headers(exchange: &Exchange, head: &mut OutHead) {
             head.headers.retain(|name, _| !name.eq_ignore_ascii_case(&header.name));
         }
         head.headers.push(&header.name, &value);
+    }
+}
+
+impl Exchange {
+    /// The type of a text at the current URI: by the extension of its last part, else `default_type`.
+    pub(super) fn content_type(&self) -> Bytes {
+        let last = self.request.uri.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        let extension = last.iter().rposition(|&b| b == b'.').map(|dot| &last[dot + 1..]);
+        // nginx's types where the configuration gives none.
+        Bytes::from_static(match extension.map(<[u8]>::to_ascii_lowercase).as_deref() {
+            Some(b"html") => b"text/html",
+            Some(b"gif") => b"image/gif",
+            Some(b"jpg") => b"image/jpeg",
+            _ => return self.location.default_type.clone(),
+        })
     }
 }

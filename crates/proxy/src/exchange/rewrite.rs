@@ -21,12 +21,12 @@ pub(super) fn run(exchange: &mut Exchange, steps: &[Step]) -> Option<Next> {
 fn answer_with(exchange: &Exchange, answer: &Return) -> Next {
     let text = answer.text.as_ref().map(|text| exchange.render(text));
     match (answer.status, text) {
-        (444, _) => Next::Close,
+        (408 | 444 | 499, _) => Next::Status(answer.status),
         (status @ (301 | 302 | 303 | 307 | 308), Some(location)) => Next::Reply(Reply::redirect(status, location)),
         (status @ 400.., None) => Next::Status(status),
         (status @ 400.., Some(text)) if text.is_empty() => Next::Status(status),
         (status, text) => {
-            let content_type = exchange.location.default_type.clone();
+            let content_type = exchange.content_type();
             Next::Reply(Reply::text(status, content_type, text.unwrap_or_default().into()))
         }
     }

@@ -16,11 +16,12 @@ pub(super) struct ChosenServer {
     pub(super) assigns: Vec<(usize, usize)>,
 }
 
-/// Chooses by host name among the servers of the listening address `site`.
-pub(super) fn choose_server(generation: &Generation, site: usize, host: &[u8]) -> ChosenServer {
+/// Chooses by host name among the servers of the listening address `site`; the default one where the name is not known.
+pub(super) fn choose_server(generation: &Generation, site: usize, host: Option<&[u8]>) -> ChosenServer {
     let site = &generation.sites[site];
     // A pattern that gives up on a hostile host name has not matched it.
-    let (found, captures) = site.names.find(host).unwrap_or((site.default, None));
+    let found = host.and_then(|host| site.names.find(host).ok());
+    let (found, captures) = found.unwrap_or((site.default, None));
     let server = generation.config.http.servers[found.server].clone();
     let assigns = match found.name.and_then(|name| server.names.get(name)) {
         Some(ServerName::Regex { assigns, .. }) => assigns.clone(),
@@ -72,21 +73,23 @@ fn add_slash(exchange: &Exchange) -> Next {
     Next::Reply(Reply::redirect(301, location))
 }
 
-fn check_body_size(exchange: &Exchange) -> Option<Next> {
+fn check_body_size(exchange: &mut Exchange) -> Option<Next> {
     let limit = exchange.location.client_max_body_size;
     match exchange.request.body {
         BodyLength::Sized(length) if limit != 0 && length > limit => {
             exchange.log(Level::Error, format_args!("client intended to send too large body: {length} bytes"));
+            // It is thrown away when the response is out; the error page gets none.
+            exchange.request.body = BodyLength::None;
             Some(Next::Status(413))
         }
         _ => None,
     }
 }
 
-/// `$server_name`: the server's first name.
+/// `$server_name`: the server's first name; of `.example.com`, the name itself.
 pub(super) fn name_of(server: &Server) -> &str {
     match server.names.first() {
-        Some(ServerName::Text(name)) => name,
+        Some(ServerName::Text(name)) => name.strip_prefix('.').unwrap_or(name),
         Some(ServerName::Regex { source, .. }) => source,
         None => "",
     }

@@ -48,22 +48,37 @@ pub(crate) fn reason(status: u16) -> &'static str {
     }
 }
 
+/// What nginx's own statuses, which clients see as 400, say in more detail.
+fn detail(status: u16) -> &'static str {
+    match status {
+        494 => "Request Header Or Cookie Too Large",
+        495 => "The SSL certificate error",
+        496 => "No required SSL certificate was sent",
+        497 => "The plain HTTP request was sent to HTTPS port",
+        _ => "",
+    }
+}
+
 /// The built-in page for `status`, signed with `product`; `None` for a status that has none.
 pub(super) fn page(status: u16, product: &str) -> Option<String> {
     let (title, heading) = match status {
         301 | 302 | 303 | 307 | 308 | 400..=406 | 408..=416 | 421 | 426 | 429 | 500..=505 | 507 => {
             let title = match status {
                 302 => "302 Found".into(),
+                401 => "401 Authorization Required".into(),
                 503 => "503 Service Temporarily Unavailable".into(),
                 _ if reason(status).is_empty() => return None,
                 _ => format!("{status} {}", reason(status)),
             };
             (title.clone(), title)
         }
-        494 => ("400 Request Header Or Cookie Too Large".into(), "400 Bad Request".into()),
+        494..=497 => (format!("400 {}", detail(status)), "400 Bad Request".into()),
         _ => return None,
     };
-    let detail = if status == 494 { "<center>Request Header Or Cookie Too Large</center>\r\n" } else { "" };
+    let detail = match detail(status) {
+        "" => String::new(),
+        detail => format!("<center>{detail}</center>\r\n"),
+    };
     Some(format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{heading}</h1></center>\r\n{detail}<hr><center>{product}</center>\r\n</body>\r\n</html>\r\n"
     ))

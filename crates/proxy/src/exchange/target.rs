@@ -48,12 +48,17 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
 
 fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
     let text = String::from_utf8_lossy(url).into_owned();
-    let Some(rest) = text.strip_prefix("http://") else {
+    let Some(rest) = text.strip_prefix("http://").filter(|rest| !rest.is_empty()) else {
         exchange.log(Level::Error, format_args!("invalid URL prefix in \"{text}\""));
         return Err(Next::Status(500));
     };
     let (authority, uri) = split_authority(rest);
     let explicit_port = port_of(authority);
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    if !authority.starts_with("unix:") && explicit_port.is_some_and(|port| !is_port(port)) {
+        exchange.log(Level::Error, format_args!("invalid port in upstream \"{authority}\""));
+        return Err(Next::Status(500));
+    }
     let port = if authority.starts_with("unix:") { String::new() } else { explicit_port.unwrap_or("80").into() };
     exchange.proxied = Some((Bytes::copy_from_slice(authority.as_bytes()), port.clone().into()));
     exchange.request.upstream_uri = match uri {

@@ -51,7 +51,7 @@ impl Exchange {
         let request = &self.request;
         let headers = &request.head.headers;
         match builtin {
-            Builtin::Args | Builtin::QueryString => put_some(out, &request.args),
+            Builtin::Args | Builtin::QueryString => put(out, Some(&request.args[..]).filter(|args| !args.is_empty())),
             Builtin::BinaryRemoteAddr => put_binary(out, self.client.remote),
             Builtin::BodyBytesSent => put_number(out, self.sent.bytes.saturating_sub(self.sent.head_bytes)),
             Builtin::BytesSent => put_number(out, self.sent.bytes),
@@ -60,7 +60,7 @@ impl Exchange {
             Builtin::ConnectionTime => put_seconds(out, self.client.opened.elapsed()),
             Builtin::ContentLength => put(out, headers.first("content-length")),
             Builtin::ContentType => put(out, headers.first("content-type")),
-            Builtin::DocumentUri | Builtin::Uri => put_some(out, &request.uri),
+            Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
@@ -76,7 +76,7 @@ impl Exchange {
             Builtin::RemoteAddr => put_ip(out, self.client.remote),
             Builtin::RemotePort => put_port(out, self.client.remote),
             Builtin::RemoteUser => put(out, remote_user(headers).as_deref()),
-            Builtin::Request => put(out, Some(request.head.line()).filter(|line| !line.is_empty())),
+            Builtin::Request => put_some(out, request.head.line()),
             Builtin::RequestBody => put(out, request.body_bytes.as_deref()),
             Builtin::RequestCompletion => put_some(out, if self.sent.complete { b"OK" } else { b"" }),
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
@@ -89,7 +89,7 @@ impl Exchange {
             Builtin::ServerName => put_some(out, route::name_of(&self.server).as_bytes()),
             Builtin::ServerPort => put_port(out, self.client.local),
             Builtin::ServerProtocol => self.put_protocol(out),
-            Builtin::Status => put_some(out, format!("{:03}", head.map_or(self.sent.status, |head| head.status)).as_bytes()),
+            Builtin::Status => put_some(out, format!("{:03}", self.status(head)).as_bytes()),
             Builtin::TimeIso8601 => put_with(out, clock::time_iso8601),
             Builtin::TimeLocal => put_with(out, clock::time_local),
             Builtin::UpstreamAddr => self.put_tries(out, put_addr),
@@ -168,6 +168,15 @@ impl Exchange {
         true
     }
 
+    /// The response's status, or the one that it is about to have; 0 while there is none.
+    fn status(&self, head: Option<&OutHead>) -> u16 {
+        match (head, self.sent.status) {
+            (Some(head), _) => head.status,
+            (None, 0) => self.forced_status.unwrap_or(0),
+            (None, status) => status,
+        }
+    }
+
     fn put_host(&self, out: &mut Vec<u8>) -> bool {
         match &self.request.host[..] {
             [] => put_some(out, route::name_of(&self.server).as_bytes()),
@@ -196,6 +205,7 @@ impl Exchange {
         };
         match (name, length) {
             ("content_length", Some(length)) => put_number(out, length),
+            ("connection", _) if head.is_none() => put(out, Some(self.sent.connection.as_bytes()).filter(|said| !said.is_empty())),
             ("transfer_encoding", None) if has_body && self.request.head.minor > 0 => put_some(out, b"chunked"),
             _ => put_header(out, headers, name, b", "),
         }

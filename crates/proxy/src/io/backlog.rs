@@ -26,11 +26,16 @@ impl Backlog {
 
     /// Appends `bytes` behind what waits.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.tail().extend_from_slice(bytes);
     }
 
     /// Direct access to append to, for writers that format in place.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        // What was written is dropped once it outweighs what waits, or a stream that is never quite empty would keep it all.
+        if self.start > self.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
         &mut self.bytes
     }
 

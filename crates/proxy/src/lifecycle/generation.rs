@@ -3,7 +3,7 @@
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::upstream::Upstream;
-use culvert_conf::config::{Config, ErrorLog};
+use culvert_conf::config::{Config, ErrorLog, Server};
 use culvert_engine::route::ServerNames;
 use std::sync::Arc;
 
@@ -41,6 +41,11 @@ impl Generation {
     /// The site of a listener; `None` where this configuration no longer listens there.
     pub(crate) fn site_of(&self, listener: usize) -> Option<usize> {
         self.site_by_listener.get(listener).copied().flatten()
+    }
+
+    /// The server that answers on a site where no name is known.
+    pub(crate) fn default_server(&self, site: usize) -> &Arc<Server> {
+        &self.config.http.servers[self.sites[site].default.server]
     }
 
     /// The open files of `logs`.

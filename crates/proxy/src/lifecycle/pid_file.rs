@@ -1,5 +1,6 @@
 //! The pid file: there once every listener is bound, gone when the gateway ends.
 
+use super::privileges;
 use crate::observe::error_log::os_error;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,6 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         // Whoever removed it already had a reason.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = privileges::raised(|| std::fs::remove_file(&self.0));
     }
 }

@@ -1,7 +1,7 @@
 //! A plan is a configuration whose names are resolved and whose files are open: what `-t` checks and a start needs.
 
 use super::generation::Named;
-use super::{Generation, Site};
+use super::{Generation, Site, privileges};
 use crate::listen::{self, Address};
 use crate::observe::log_file::LogFiles;
 use crate::upstream::{Endpoint, Upstream};
@@ -37,6 +37,9 @@ impl Plan {
         let mut warnings = Vec::new();
         let (logs, failed) = LogFiles::open(log_targets(&config), before.map(|before| &before.logs));
         errors.extend(failed);
+        if privileges::is_root() {
+            errors.extend(privileges::check(config.main.user.as_ref()).err());
+        }
         let upstreams = plan_upstreams(&config, before, &mut errors);
         let listens = plan_listens(&config, &mut errors, &mut warnings);
         match errors.is_empty() {

@@ -40,6 +40,11 @@ pub(super) fn drop_to(user: Option<&User>) -> Result<(), String> {
     lowered.map_err(|error| format!("[emerg] capset() failed ({error})"))
 }
 
+/// Whether `user` exists. The error is nginx's message.
+pub(super) fn check(user: Option<&User>) -> Result<(), String> {
+    user.map_or(Ok(()), |user| account(Some(user)).map(|_| ()))
+}
+
 fn account(user: Option<&User>) -> Result<(Uid, Gid, String), String> {
     let name = user.map_or(DEFAULT_ACCOUNT, |user| &user.name);
     let place = user.map(|user| format!(" in {}", user.place)).unwrap_or_default();

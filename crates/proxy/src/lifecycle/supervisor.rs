@@ -32,6 +32,30 @@ enum Ending {
     Graceful,
 }
 
+/// The signals that are obeyed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+    reopen: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Signals, String> {
+        let catch = |kind| signal(kind).map_err(|error| format!("[emerg] sigaction() failed ({})", os_error(&error)));
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            quit: catch(SignalKind::quit())?,
+            hangup: catch(SignalKind::hangup())?,
+            reopen: catch(SignalKind::user_defined1())?,
+            upgrade: catch(SignalKind::user_defined2())?,
+        })
+    }
+}
+
 struct Supervisor {
     generation: Arc<ArcSwap<Generation>>,
     workers: Vec<Worker>,
@@ -66,15 +90,17 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
     if daemon {
         leave_terminal().map_err(one)?;
     }
-    let pid_file = pid.map(|path| PidFile::write(&path)).transpose().map_err(one)?;
-    if privileges::is_root() && !foreground {
-        privileges::drop_to(plan.config.main.user.as_ref()).map_err(one)?;
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| one(format!("[emerg] the main thread can't start ({})", os_error(&error))))?;
     runtime.block_on(async {
+        // Whoever sees the pid file may send a signal, so signals are caught before it is there.
+        let signals = Signals::catch().map_err(one)?;
+        let pid_file = pid.map(|path| PidFile::write(&path)).transpose().map_err(one)?;
+        if privileges::is_root() && !foreground {
+            privileges::drop_to(plan.config.main.user.as_ref()).map_err(one)?;
+        }
         let mut supervisor = Supervisor::new(plan, reload, pid_file);
         for index in 0..workers {
             supervisor.start_worker(index).map_err(one)?;
@@ -87,7 +113,8 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         if let Some(ready) = ready {
             ready();
         }
-        supervisor.supervise().await.map_err(one)
+        supervisor.supervise(signals).await;
+        Ok(())
     })
 }
 
@@ -159,27 +186,19 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn supervise(mut self) -> Result<(), String> {
-        let listen_for = |kind| signal(kind).map_err(|error| format!("[emerg] sigaction() failed ({})", os_error(&error)));
-        let mut terminate = listen_for(SignalKind::terminate())?;
-        let mut interrupt = listen_for(SignalKind::interrupt())?;
-        let mut quit = listen_for(SignalKind::quit())?;
-        let mut hangup = listen_for(SignalKind::hangup())?;
-        let mut reopen = listen_for(SignalKind::user_defined1())?;
-        let mut upgrade = listen_for(SignalKind::user_defined2())?;
+    async fn supervise(mut self, mut signals: Signals) {
         self.log(Level::Notice, format_args!("culvert/{} started with {} worker threads", env!("CARGO_PKG_VERSION"), self.workers.len()));
         let ending = loop {
             tokio::select! {
-                Some(()) = terminate.recv() => break Ending::Fast,
-                Some(()) = interrupt.recv() => break Ending::Fast,
-                Some(()) = quit.recv() => break Ending::Graceful,
-                Some(()) = hangup.recv() => self.reload(),
-                Some(()) = reopen.recv() => self.reopen(),
-                Some(()) = upgrade.recv() => self.log(Level::Notice, "a new binary takes over by a start and a graceful stop, not by USR2"),
+                Some(()) = signals.terminate.recv() => break Ending::Fast,
+                Some(()) = signals.interrupt.recv() => break Ending::Fast,
+                Some(()) = signals.quit.recv() => break Ending::Graceful,
+                Some(()) = signals.hangup.recv() => self.reload(),
+                Some(()) = signals.reopen.recv() => self.reopen(),
+                Some(()) = signals.upgrade.recv() => self.log(Level::Notice, "a new binary takes over by a start and a graceful stop, not by USR2"),
             }
         };
-        self.end(ending, terminate, interrupt).await;
-        Ok(())
+        self.end(ending, signals).await;
     }
 
     fn reopen(&self) {
@@ -302,7 +321,7 @@ impl Supervisor {
         }
     }
 
-    async fn end(mut self, ending: Ending, mut terminate: Signal, mut interrupt: Signal) {
+    async fn end(mut self, ending: Ending, mut signals: Signals) {
         let limit = self.generation.load().config.main.worker_shutdown_timeout;
         let command: fn() -> Command = match ending {
             Ending::Fast => || Command::Stop,
@@ -316,8 +335,8 @@ impl Supervisor {
             tokio::select! {
                 () = self.worker_ended.notified() => {}
                 () = async { match until { Some(until) => sleep_until(until).await, None => std::future::pending().await } } => break,
-                Some(()) = terminate.recv() => break,
-                Some(()) = interrupt.recv() => break,
+                Some(()) = signals.terminate.recv() => break,
+                Some(()) = signals.interrupt.recv() => break,
             }
             self.join_finished();
         }
@@ -343,6 +362,6 @@ impl Supervisor {
 fn remove_socket_file(address: &Address) {
     if let Address::Unix(path) = address {
         // Somebody may have removed it already.
-        let _ = std::fs::remove_file(path);
+        let _ = privileges::raised(|| std::fs::remove_file(path));
     }
 }

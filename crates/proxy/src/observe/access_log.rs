@@ -48,7 +48,6 @@ pub(crate) enum Late {
     TimeLocal,
     UpstreamBytesReceived,
     UpstreamBytesSent,
-    UpstreamResponseLength,
     UpstreamResponseTime,
 }
 
@@ -66,7 +65,6 @@ impl Late {
             Builtin::TimeLocal => Late::TimeLocal,
             Builtin::UpstreamBytesReceived => Late::UpstreamBytesReceived,
             Builtin::UpstreamBytesSent => Late::UpstreamBytesSent,
-            Builtin::UpstreamResponseLength => Late::UpstreamResponseLength,
             Builtin::UpstreamResponseTime => Late::UpstreamResponseTime,
             _ => return None,
         })
@@ -78,7 +76,6 @@ impl Late {
             self,
             Late::UpstreamBytesReceived
                 | Late::UpstreamBytesSent
-                | Late::UpstreamResponseLength
                 | Late::UpstreamResponseTime
         )
     }
@@ -173,7 +170,6 @@ impl Record {
             Late::TimeLocal => clock::time_local(out),
             Late::UpstreamBytesReceived => number(outcome.upstream_received, out),
             Late::UpstreamBytesSent => number(outcome.upstream_sent, out),
-            Late::UpstreamResponseLength => number(outcome.client_sent.saturating_sub(self.head_bytes), out),
             Late::UpstreamResponseTime => seconds(self.try_began, out),
         }
     }

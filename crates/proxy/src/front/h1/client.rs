@@ -24,7 +24,7 @@ impl Client for Front {
     }
 
     fn invite_body(&mut self) {
-        if std::mem::take(&mut self.message.expects_continue) && !self.body_is_read() && self.inbox.is_empty() {
+        if std::mem::take(&mut self.message.expects_continue) && !self.body_is_read() {
             self.outbox.push(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
@@ -84,13 +84,14 @@ impl Client for Front {
         self.message.keep = false;
     }
 
-    fn send_head(&mut self, head: &OutHead) {
+    fn send_head(&mut self, head: &OutHead) -> &'static str {
         let message = &mut self.message;
         let unknown_length = head.has_body && head.content_length.is_none();
         message.chunked = unknown_length && message.http_1_1;
         message.keep &= !unknown_length || message.chunked;
         let header = self.location.as_ref().and_then(|location| location.keepalive_header);
         write_head::write(head, message, header, self.outbox.tail());
+        write_head::connection(head.status, message.keep)
     }
 
     fn send_body(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use super::connection::{Front, Message};
 use crate::exchange::{Exchange, Next};
 use crate::lifecycle::{Generation, Shared};
-use culvert_conf::config::{HeaderLimits, Level, Server};
+use culvert_conf::config::{HeaderLimits, Level};
 use culvert_engine::http1::{BodyLength, HeadLimits, RequestError, RequestHead, RequestScanner, request_body};
 use culvert_engine::websocket::has_token;
 use std::future::poll_fn;
@@ -171,18 +171,11 @@ fn unreadable() -> Message {
 fn refuse(front: &mut Front, generation: Arc<Generation>, site: usize, error: RequestError, began: Instant) -> (Exchange, Next) {
     front.message = unreadable();
     front.received = front.inbox.len() as u64;
-    let head = first_line(front);
+    let head = RequestHead::salvage(&front.inbox);
     let (exchange, first) =
         Exchange::new(generation, front.facts.clone(), site, Err((head, error.status())), began, front.requests);
     exchange.log(Level::Info, error.describe());
     (exchange, first)
-}
-
-fn first_line(front: &mut Front) -> RequestHead {
-    let end = front.inbox.iter().position(|&b| b == b'\r' || b == b'\n').unwrap_or(front.inbox.len());
-    match RequestHead::parse(&front.inbox[..end.min(1024)]) {
-        Ok(head) | Err((_, head)) => head,
-    }
 }
 
 /// A head that never came whole: nobody is there to be answered, but the log knows of it.
@@ -195,17 +188,10 @@ fn abandon(
     message: &str,
 ) -> Arrival {
     front.received = front.inbox.len() as u64;
-    let head = first_line(front);
+    let head = RequestHead::salvage(&front.inbox);
     let (mut exchange, _) = Exchange::new(generation, front.facts.clone(), site, Err((head, status)), began, front.requests);
     exchange.request.received = front.received;
     exchange.sent.status = status;
     exchange.log(Level::Info, format_args!("{message} while reading client request headers"));
     Arrival::Nothing
-}
-
-impl Generation {
-    /// The server that answers where no name is known yet.
-    fn default_server(&self, site: usize) -> &Arc<Server> {
-        &self.config.http.servers[self.sites[site].default.server]
-    }
 }

@@ -8,12 +8,15 @@ use culvert_engine::http1::Headers;
 
 /// Appends the head of a response; `keepalive_header` is the second parameter of `keepalive_timeout`.
 pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
+    let connection = connection(head.status, message.keep);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(format!("{:03}", head.status).as_bytes());
-    out.push(b' ');
     match &head.reason {
         Some(own) => out.extend_from_slice(own),
-        None => out.extend_from_slice(reason(head.status).as_bytes()),
+        None => {
+            out.push(b' ');
+            out.extend_from_slice(reason(head.status).as_bytes());
+        }
     }
     out.extend_from_slice(b"\r\n");
     if head.headers.first("server").is_none() {
@@ -30,23 +33,22 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
     if message.chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    connection(head.status, message.keep, keepalive_header, out);
+    line(out, b"Connection", connection.as_bytes());
+    if let Some(seconds) = keepalive_header.filter(|_| connection == "keep-alive") {
+        line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
+    }
     for (name, value) in head.headers.iter() {
         line(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
 }
 
-fn connection(status: u16, keep: bool, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
+/// What `Connection` says.
+pub(super) fn connection(status: u16, keep: bool) -> &'static str {
     match (status, keep) {
-        (101, _) => out.extend_from_slice(b"Connection: upgrade\r\n"),
-        (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
-        (_, true) => {
-            out.extend_from_slice(b"Connection: keep-alive\r\n");
-            if let Some(seconds) = keepalive_header {
-                line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
-            }
-        }
+        (101, _) => "upgrade",
+        (_, true) => "keep-alive",
+        (_, false) => "close",
     }
 }
 

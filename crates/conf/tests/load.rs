@@ -1,0 +1,160 @@
+//! What a caller of the crate sees besides the configuration itself: messages, sources, options.
+
+use culvert_conf::config::{Level, LogTarget};
+use culvert_conf::{Options, Report, load};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+fn options(folder: &TempDir, text: impl AsRef<[u8]>) -> Options {
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, text).expect("a writable directory");
+    Options {
+        file,
+        prefix: "/prefix/".into(),
+        globals: None,
+        error_log: None,
+        is_root: false,
+        program: "culvert".into(),
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn fails(options: &Options) -> Report {
+    load(options).expect_err("this configuration is bad")
+}
+
+#[test]
+fn a_terminal_sees_the_line_the_words_and_a_suggestion() {
+    let folder = folder();
+    let options = options(&folder, "server {\n\tlocation / {\n\t\tproxy_pas http://a;\n\t}\n}\n");
+    let report = fails(&options);
+    let shown = report.render_terminal("culvert", false).replace(&*folder.path().to_string_lossy(), "DIR");
+    let expected = concat!(
+        "culvert: [emerg] unknown directive \"proxy_pas\" in DIR/nginx.conf:3\n",
+        "  |\n",
+        "3 | \t\tproxy_pas http://a;\n",
+        "  | \t\t^^^^^^^^^ did you mean \"proxy_pass\"?\n",
+    );
+    assert_eq!(shown, expected);
+    assert!(report.render_terminal("culvert", true).contains("\u{1b}[1;31m^^^^^^^^^"));
+}
+
+#[test]
+fn one_line_per_message_is_nginx_form() {
+    let folder = folder();
+    let report = fails(&options(&folder, "daemon maybe;\nlisten 80;\n"));
+    let lines: Vec<String> =
+        report.lines().into_iter().map(|line| line.replace(&*folder.path().to_string_lossy(), "DIR")).collect();
+    assert_eq!(
+        lines,
+        [
+            "[emerg] invalid value \"maybe\" in \"daemon\" directive, it must be \"on\" or \"off\" in DIR/nginx.conf:1",
+            "[emerg] \"listen\" directive is not allowed here in DIR/nginx.conf:2",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_main_file_has_no_place() {
+    let folder = folder();
+    let mut options = options(&folder, "");
+    options.file = "/nowhere/nginx.conf".into();
+    let lines = fails(&options).lines();
+    assert_eq!(lines, ["[emerg] open() \"/nowhere/nginx.conf\" failed (2: No such file or directory)"]);
+}
+
+#[test]
+fn the_command_line_stands_in_front_of_the_file() {
+    let folder = folder();
+    let mut options = options(&folder, "worker_processes 3;\n");
+    options.globals = Some("daemon off; pid /run/x.pid;".into());
+    let loaded = load(&options).expect("a good configuration");
+    assert!(!loaded.config.main.daemon);
+    assert_eq!(loaded.config.main.worker_processes, Some(3));
+    assert_eq!(loaded.sources.len(), 1, "-g is no file");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_placed_there() {
+    let folder = folder();
+    let mut options = options(&folder, "");
+    for (globals, message) in [
+        ("daemon off", "[emerg] unexpected end of parameter, expecting \";\" in command line"),
+        ("nonsense on;", "[emerg] unknown directive \"nonsense\" in command line"),
+        ("events { }", "[emerg] block directives are not supported in -g option in command line"),
+        ("}", "[emerg] unexpected \"}\" in command line"),
+    ] {
+        options.globals = Some(globals.into());
+        assert_eq!(fails(&options).lines(), [message], "{globals}");
+    }
+}
+
+#[test]
+fn sources_are_listed_once_in_the_order_of_their_first_reading() {
+    let folder = folder();
+    let text = "server { include b.inc; include a.inc; }\nserver { include b.inc; listen 1; }";
+    let options = options(&folder, text);
+    fs::write(folder.path().join("a.inc"), "").expect("a writable directory");
+    fs::write(folder.path().join("b.inc"), "send_timeout 1;").expect("a writable directory");
+    let loaded = load(&options).expect("a good configuration");
+    let names: Vec<_> = loaded.sources.iter().filter_map(|source| source.path.file_name()?.to_str()).collect();
+    assert_eq!(names, ["nginx.conf", "b.inc", "a.inc"]);
+    assert_eq!(&*loaded.sources[1].text, b"send_timeout 1;");
+}
+
+#[test]
+fn the_default_error_log_is_an_option() {
+    let folder = folder();
+    let mut options = options(&folder, "server { }");
+    options.error_log = Some("stderr".into());
+    let loaded = load(&options).expect("a good configuration");
+    assert_eq!(loaded.config.main.error_log[0].target, LogTarget::Stderr);
+    assert_eq!(loaded.config.http.servers[0].root.error_logs[0].target, LogTarget::Stderr);
+}
+
+#[test]
+fn without_root_the_user_is_ignored_with_a_warning_and_the_default_port_is_8000() {
+    let folder = folder();
+    let loaded = load(&options(&folder, "user nobody;\nserver { }")).expect("a good configuration");
+    assert_eq!(loaded.config.main.user, None);
+    assert!(loaded.warnings[0].message.contains("super-user privileges"));
+    assert_eq!(loaded.warnings[0].level, Level::Warn);
+    let listen = format!("{:?}", loaded.config.http.servers[0].listens[0].addr);
+    assert_eq!(listen, "Inet(0.0.0.0:8000)");
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_replaced_with_a_warning() {
+    let folder = folder();
+    let text = b"# caf\xe9\nserver { return 200 \"caf\xe9\"; }";
+    let loaded = load(&options(&folder, text)).expect("a good configuration");
+    assert_eq!(loaded.warnings.len(), 1, "comments may hold anything");
+    assert!(loaded.warnings[0].message.contains("not valid UTF-8"));
+}
+
+/// Every golden file, cut and spoilt in every place: whatever comes out, nothing panics.
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = folder();
+    for entry in fs::read_dir(golden).expect("the golden folder exists") {
+        let path = entry.expect("a readable entry").path();
+        if path.extension().is_none_or(|found| found != "conf") {
+            continue;
+        }
+        let text = fs::read(&path).expect("a readable file");
+        for at in (0..text.len()).step_by(97) {
+            for spoil in [&b""[..], b"}", b"{", b"\"", b"\\", b"$", b"\xff;", b"${"] {
+                let mut spoilt = text[..at].to_vec();
+                spoilt.extend_from_slice(spoil);
+                spoilt.extend_from_slice(&text[(at + 3).min(text.len())..]);
+                // The verdict does not matter here.
+                let _verdict = load(&options(&folder, spoilt));
+            }
+        }
+    }
+}
