@@ -119,9 +119,9 @@ fn every_kind_of_mistake_has_nginxs_message_and_its_place() {
         ),
         ("events {}\nhttp { server { listen 1 2 3 4; } }\n", 2, "invalid parameter \"2\""),
         (
-            "events {}\nhttp { server_tokens maybe; }\n",
+            "events {}\nhttp { merge_slashes maybe; }\n",
             2,
-            "invalid value \"maybe\" in \"server_tokens\" directive, it must be \"on\", \"off\" or \"build\"",
+            "invalid value \"maybe\" in \"merge_slashes\" directive, it must be \"on\" or \"off\"",
         ),
         ("events {}\nhttp { send_timeout 1s; send_timeout 2s; }\n", 2, "\"send_timeout\" directive is duplicate"),
         ("events {}\nhttp { send_timeout 1s }\n", 2, "unexpected \"}\""),
@@ -622,6 +622,46 @@ fn a_reload_may_change_the_number_of_workers() {
         }
         for _ in 0..20 {
             assert_eq!(world.get("/").status(), 200);
+        }
+    }
+}
+
+#[test]
+fn the_tunnels_of_workers_that_a_reload_dismisses_live_on() {
+    let mut world = world!(&site("worker_processes 4;", "four"));
+    let server = Server::bind(world.at(9001));
+    let mut tunnels: Vec<_> = (0..20).map(|_| server.upgrade(world.at(8080), "/chat")).collect();
+    world.reload_until(&site("worker_processes 1;", "one"), "/", "one");
+    for (client, upstream) in &mut tunnels {
+        client.says(&Frame::text("still here"));
+        upstream.hears_text("still here");
+    }
+    // A graceful stop waits for them, too, and their ends are logged.
+    world.gateway().signal(Signal::SIGQUIT);
+    wait_until_refused(&world, 8080);
+    for (client, upstream) in &mut tunnels {
+        upstream.says(&Frame::text("still there"));
+        client.hears_text("still there");
+    }
+    drop(tunnels);
+    assert_eq!(world.waits_for_the_end(SOON).code(), Some(0));
+    assert_eq!(world.place().read("access.log").matches("/chat HTTP/1.1\" 101").count(), 20);
+}
+
+#[test]
+fn workers_that_a_reload_adds_share_a_unix_socket() {
+    let config = |workers: usize| {
+        format!(
+            "worker_processes {workers};
+             http {{ access_log off; server {{ listen unix:{{dir}}/s.sock; listen {{address}}:8080; return 200 '{workers}'; }} }}"
+        )
+    };
+    let world = world!(&config(1));
+    for workers in [3, 1, 2] {
+        world.reload_until(&config(workers), "/", &workers.to_string());
+        for _ in 0..10 {
+            let answer = Client::connect(world.dir().join("s.sock")).get("/").text();
+            assert_eq!(answer, workers.to_string());
         }
     }
 }

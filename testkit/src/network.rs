@@ -38,7 +38,7 @@ pub fn enter(place: &str) -> Option<Network> {
     }
     let path = place.strip_suffix("::here").expect("the macro's function is called so");
     let (_crate, test) = path.split_once("::").expect("a test is inside a crate");
-    for namespace in [&["--net"][..], &["--net", "--map-root-user"]] {
+    for namespace in [&["--net"][..], &["--net", "--map-current-user", "--keep-caps"]] {
         if permitted(namespace) {
             run_inside(namespace, test);
             return None;

@@ -109,8 +109,6 @@ fn split_uri(text: &str, purpose: Purpose) -> Result<(&str, String), &'static st
     match text.find(['/', '?']) {
         None => Ok((text, String::new())),
         Some(at) if purpose == Purpose::Url => Ok((&text[..at], text[at..].to_owned())),
-        // A question mark is part of a host unless a path could follow; it never resolves.
-        Some(at) if text.as_bytes()[at] == b'?' && !text.contains('/') => Ok((text, String::new())),
         Some(_) => Err("invalid host"),
     }
 }

@@ -1,7 +1,7 @@
 //! The typed configuration: what `nginx.conf` means, after contexts, arity, defaults and inheritance were applied.
 //!
-//! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges anything,
-//! and nobody downstream knows a directive's name.
+//! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges
+//! anything, and nobody downstream knows a directive's name.
 
 mod http;
 mod location;
@@ -23,8 +23,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Everything that a configuration file says. Built by [`crate::load`]; the next step, with sockets and names resolved, is
-/// the traffic crate's `Plan`.
+/// Everything that a configuration file says. Built by [`crate::load`]; the next step, with sockets and names resolved,
+/// is the traffic crate's `Plan`.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The main context.
@@ -33,8 +33,8 @@ pub struct Config {
     pub http: Http,
 }
 
-/// Where in which file something stands, for messages that can only be found out later (a port in use, an unknown host).
-/// Prints as `conf/nginx.conf:12`, in nginx's manner.
+/// Where in which file something stands, for messages that can only be found out later (a port in use, an unknown
+/// host). Prints as `conf/nginx.conf:12`, in nginx's manner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file as it is named in messages.

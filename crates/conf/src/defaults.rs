@@ -20,7 +20,7 @@ pub(crate) fn main(options: &Options) -> Main {
         worker_rlimit_nofile: None,
         worker_shutdown_timeout: None,
         user: None,
-        pid: Some(options.prefix.join("logs/culvert.pid")),
+        pid: Some(options.prefix.join(format!("logs/{}.pid", options.program))),
         daemon: true,
         error_log: Arc::new([ErrorLog { target: error_log_target(options), level: Level::Error }]),
     }

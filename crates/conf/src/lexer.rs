@@ -1,9 +1,10 @@
 //! From bytes to statements, exactly as nginx reads them.
 //!
-//! A statement is a row of words that ends in `;`, `{`, `}` or the end of the file. A word is bare (it ends at a blank, `;`
-//! or `{`; a `{` right after `$` belongs to the word) or quoted (after its closing quote only a blank, `;`, `{` or `)` may
-//! follow). A backslash keeps the next byte from ending the word; `\"`, `\'` and `\\` lose their backslash, `\t`, `\r` and
-//! `\n` become what they say, every other backslash stays. `#` begins a comment only where a word could begin.
+//! A statement is a row of words that ends in `;`, `{`, `}` or the end of the file. A word is bare (it ends at a blank,
+//! `;` or `{`; a `{` right after `$` belongs to the word) or quoted (after its closing quote only a blank, `;`, `{` or
+//! `)` may follow). A backslash keeps the next byte from ending the word; `\"`, `\'` and `\\` lose their backslash,
+//! `\t`, `\r` and `\n` become what they say, every other backslash stays. `#` begins a comment only where a word could
+//! begin.
 
 use crate::source::Span;
 use crate::syntax::Word;

@@ -1,6 +1,7 @@
-//! Culvert's configuration language. What enters is the bytes of `nginx.conf` and the files that it includes; what leaves is
-//! a typed [`Config`](config::Config), or all that is wrong with the files, each fact with its place. This crate is the only
-//! one that knows directive names. It reads files, and never opens a socket, resolves a host name or writes anything.
+//! Culvert's configuration language. What enters is the bytes of `nginx.conf` and the files that it includes; what
+//! leaves is a typed [`Config`], or all that is wrong with the files, each fact with its place. This
+//! crate is the only one that knows directive names. It reads files, and never opens a socket, resolves a host name or
+//! writes anything.
 
 mod address;
 pub mod config;
@@ -47,7 +48,7 @@ pub struct Options {
     pub error_log: Option<String>,
     /// Whether the process may become another user and take ports below 1024.
     pub is_root: bool,
-    /// The name that stands in front of messages.
+    /// The program's name: what the default pid file is called after.
     pub program: String,
 }
 
@@ -99,14 +100,29 @@ fn finish(world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded
         return Err(Report { diagnostics, sources });
     }
     let http = Http { servers: world.servers, upstreams: world.upstreams, maps: world.maps, slots };
-    let mut seen = std::collections::HashSet::new();
-    let sources =
-        sources.into_iter().filter(|source| !source.is_parameter && seen.insert(source.path.clone())).collect();
+    let sources = once_each(sources, &mut diagnostics);
     Ok(Loaded { config: Config { main: world.main, http }, warnings: diagnostics, sources })
 }
 
-/// Reads a file that is the inside of an `http` block as if the block stood around it: one without `http` whose top level has
-/// directives that only `http` allows.
+/// Keeps the first reading of each file and drops the text of `-g`; the spans of `diagnostics` follow.
+fn once_each(all: Vec<Source>, diagnostics: &mut [Diagnostic]) -> Vec<Source> {
+    let mut kept: Vec<Source> = Vec::new();
+    let mut moved: Vec<Option<usize>> = Vec::new();
+    for source in all {
+        let known = kept.iter().position(|other| other.path == source.path);
+        moved.push(known.or_else(|| (!source.is_parameter).then_some(kept.len())));
+        if known.is_none() && !source.is_parameter {
+            kept.push(source);
+        }
+    }
+    for diagnostic in diagnostics {
+        diagnostic.span = diagnostic.span.and_then(|span| Some(Span { source: moved[span.source]?, ..span }));
+    }
+    kept
+}
+
+/// Reads a file that is the inside of an `http` block as if the block stood around it: one without `http` whose top
+/// level has directives that only `http` allows.
 fn wrap_snippet(items: &mut Vec<Directive>) {
     let is_snippet = items.iter().any(belongs_to_http) && !items.iter().any(|item| item.name() == "http");
     if !is_snippet {

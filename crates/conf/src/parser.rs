@@ -1,7 +1,7 @@
 //! From files to one tree: statements become directives, `include` is replaced by what it names.
 //!
-//! Reading goes on after a missing file, so that all missing files are reported. It stops at the first statement that has
-//! no sense (a stray brace, an unfinished word), since everything after it would be guesswork.
+//! Reading goes on after a missing file, so that all missing files are reported. It stops at the first statement that
+//! has no sense (a stray brace, an unfinished word), since everything after it would be guesswork.
 
 use crate::config::{Level, Place};
 use crate::diagnostic::Diagnostic;

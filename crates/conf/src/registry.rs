@@ -91,8 +91,8 @@ impl Arity {
     }
 }
 
-/// When a directive of a block is looked at. Values come first, so that a child block's inherited values do not depend on
-/// the order of the lines; then what children refer to; then the children themselves.
+/// When a directive of a block is looked at. Values come first, so that a child block's inherited values do not depend
+/// on the order of the lines; then what children refer to; then the children themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// A value of this block.

@@ -1,7 +1,7 @@
 //! Walking the tree: a [`Scope`] is one block with the values that it inherited, [`World`] is what all blocks share.
 //!
-//! Each block is walked in the order of [`Phase`](crate::registry::Phase): its values, what it defines by name, its child
-//! blocks. A child starts from a clone of its parent's resolved values.
+//! Each block is walked in the order of [`Phase`](crate::registry::Phase): its values, what it defines by name, its
+//! child blocks. A child starts from a clone of its parent's resolved values.
 
 use crate::Options;
 use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream};
@@ -179,7 +179,8 @@ impl<'w> Scope<'w> {
         });
     }
 
-    /// Reports what several directives of a block imply, at the last of them; at the block itself where all are inherited.
+    /// Reports what several directives of a block imply, at the last of them; at the block itself where all are
+    /// inherited.
     pub(crate) fn fault_at_last(&mut self, names: &[&str], message: &str) {
         let last = names.iter().filter_map(|name| self.last.get(name)).max_by_key(|(_, _, order)| *order).cloned();
         let (span, order) = last.as_ref().map_or((None, usize::MAX), |(_, span, order)| (Some(*span), *order));

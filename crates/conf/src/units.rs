@@ -28,8 +28,8 @@ pub(crate) fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|&value| is_number && i64::try_from(value).is_ok())
 }
 
-/// A time in milliseconds: `90`, `1m30s`, `500ms`, `1w 2d`. The units of a combination must fall, and months and years do
-/// not exist here.
+/// A time in milliseconds: `90`, `1m30s`, `500ms`, `1w 2d`. The units of a combination must fall, and months and years
+/// do not exist here.
 pub(crate) fn milliseconds(text: &str) -> Option<Duration> {
     time(text, &[WEEK, DAY, HOUR, MINUTE, SECOND, MILLISECOND], 1000).map(Duration::from_millis)
 }

@@ -1,7 +1,7 @@
 //! Names of variables: what is built in, what the configuration defines, and what nobody does.
 //!
-//! A name may be used before it is defined, as in nginx. Each name that is not built in gets a slot at its first use; the
-//! slots that nothing ever defined are reported at the end.
+//! A name may be used before it is defined, as in nginx. Each name that is not built in gets a slot at its first use;
+//! the slots that nothing ever defined are reported at the end.
 
 use crate::config::{Level, Place, Slot, SlotKind};
 use crate::diagnostic::{Diagnostic, Fault};
@@ -50,8 +50,8 @@ const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
 const REDEFINABLE: &[Builtin] = &[Builtin::ProxyHost, Builtin::ProxyPort, Builtin::CulvertVersion];
 
 impl Variables {
-    /// Notes the names that directives anywhere in the tree define, before any of them is used. Directives that are refused
-    /// count too (`auth_request_set $user …`): what they would define is not reported as unknown on top.
+    /// Notes the names that directives anywhere in the tree define, before any of them is used. Directives that are
+    /// refused count too (`auth_request_set $user …`): what they would define is not reported as unknown on top.
     pub(crate) fn note_definitions(&mut self, items: &[Directive]) {
         for directive in items {
             let works = matches!(registry::meaning(directive.name()), Some(Meaning::Works(_)));

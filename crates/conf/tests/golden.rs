@@ -5,10 +5,10 @@
 //! directives
 //! ```
 //!
-//! The context says which blocks stand around the directives; without one they are the file. `#? key` looks a key up in the
-//! first map, `#@ /uri` finds the location of a URI in the first server. The `.txt` beside a file says for each case either
-//! what the configuration says beyond nginx's defaults, or the messages. `UPDATE_GOLDEN=1` writes
-//! the `.txt` files anew.
+//! The context says which blocks stand around the directives; without one they are the file. `#? key` looks a key up in
+//! the first map, `#@ /uri` finds the location of a URI in the first server. The `.txt` beside a file says for each
+//! case either what the configuration says beyond nginx's defaults, or the messages. `UPDATE_GOLDEN=1` writes the
+//! `.txt` files anew.
 
 mod outline;
 

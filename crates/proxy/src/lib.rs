@@ -9,6 +9,8 @@ mod listen;
 mod observe;
 mod tunnel;
 mod upstream;
+#[cfg(test)]
+mod world;
 
 pub use lifecycle::{Launch, check, run};
 

@@ -15,12 +15,13 @@ use std::time::Duration;
 pub struct Http {
     /// The `server` blocks, in order.
     pub servers: Vec<Arc<Server>>,
-    /// The `upstream` blocks and the implicit upstreams of `proxy_pass http://host:port`; [`super::ProxyTarget::Upstream`]
-    /// is an index into this list.
+    /// The `upstream` blocks and the implicit upstreams of `proxy_pass http://host:port`;
+    /// [`super::ProxyTarget::Upstream`] is an index into this list.
     pub upstreams: Vec<Upstream>,
     /// The `map` blocks; [`SlotKind::Map`] is an index into this list.
     pub maps: Vec<Map>,
-    /// The variables that the configuration defines; [`culvert_engine::variable::Variable::Slot`] is an index into this list.
+    /// The variables that the configuration defines; [`culvert_engine::variable::Variable::Slot`] is an index into this
+    /// list.
     pub slots: Vec<Slot>,
 }
 

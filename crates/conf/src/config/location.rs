@@ -51,7 +51,8 @@ pub struct Location {
     pub server_tokens: ServerTokens,
     /// `default_type`.
     pub default_type: Bytes,
-    /// `types`: content types by file name extension (in lower case, without the dot), for what the gateway itself answers.
+    /// `types`: content types by file name extension (in lower case, without the dot), for what the gateway itself
+    /// answers.
     pub types: Arc<HashMap<Box<str>, Bytes>>,
     /// `error_page`, in order; the first that names the status wins.
     pub error_pages: Arc<[ErrorPage]>,
@@ -207,8 +208,8 @@ pub struct BufferSizes {
 pub struct ProxySettings {
     /// `proxy_http_version`: false is 1.0, nginx's default; tunnels always use 1.1.
     pub http_1_1: bool,
-    /// `proxy_set_header`, in order; empty where none is defined on any level. nginx's two defaults (`Host $proxy_host`,
-    /// `Connection close`) are applied by the traffic side unless a header of that name stands here.
+    /// `proxy_set_header`, in order; empty where none is defined on any level. nginx's two defaults (`Host
+    /// $proxy_host`, `Connection close`) are applied by the traffic side unless a header of that name stands here.
     pub set_headers: Arc<[SetHeader]>,
     /// `proxy_hide_header`: names in lower case, nginx's built-in list not included.
     pub hide_headers: Arc<[Box<str>]>,
@@ -234,7 +235,8 @@ pub struct ProxySettings {
     pub next_upstream: NextUpstream,
     /// `proxy_intercept_errors`.
     pub intercept_errors: bool,
-    /// `proxy_websocket` (Culvert's own): whether a valid RFC 6455 handshake becomes a tunnel without `proxy_set_header`.
+    /// `proxy_websocket` (Culvert's own): whether a valid RFC 6455 handshake becomes a tunnel without
+    /// `proxy_set_header`.
     pub websocket: bool,
     /// `proxy_ignore_client_abort`.
     pub ignore_client_abort: bool,

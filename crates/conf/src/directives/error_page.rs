@@ -15,11 +15,14 @@ pub(crate) const ROWS: &[Row] = &[
         Ok(())
     })
     .default("text/plain")
-    .doc("The content type of what the gateway itself answers (`return`) where `types` knows none for the URI's extension."),
+    .doc(
+        "The content type of what the gateway itself answers (`return`) where `types` knows none for the URI's \
+         extension.",
+    ),
     Row::new("error_page", Contexts::HTTP_TO_IF, Arity::AtLeast(2), error_page).repeats().doc(
-        "What answers in place of the given statuses: a URI of this server, `@name`, or an address elsewhere (a redirect). \
-         `=code` sets the status of the answer, `=` takes the one of the page. The first line of a block replaces the \
-         inherited ones.",
+        "What answers in place of the given statuses: a URI of this server, `@name`, or an address elsewhere (a \
+         redirect). `=code` sets the status of the answer, `=` takes the one of the page. The first line of a block \
+         replaces the inherited ones.",
     ),
     Row::new("recursive_error_pages", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.location.recursive_error_pages = directive.flag(1)?;

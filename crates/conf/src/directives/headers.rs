@@ -8,11 +8,10 @@ use crate::syntax::Directive;
 use bytes::Bytes;
 
 /// The rows of this module.
-pub(crate) const ROWS: &[Row] = &[Row::new("add_header", Contexts::HTTP_TO_IF, Arity::Between(2, 3), add_header)
-    .repeats()
-    .doc(
-        "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308; with `always` to all. \
-         Nothing is added where the value is empty. The first line of a block replaces the inherited ones.",
+pub(crate) const ROWS: &[Row] =
+    &[Row::new("add_header", Contexts::HTTP_TO_IF, Arity::Between(2, 3), add_header).repeats().doc(
+        "Adds a header to responses with status 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308; with `always` to \
+         all. Nothing is added where the value is empty. The first line of a block replaces the inherited ones.",
     )];
 
 fn add_header(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {

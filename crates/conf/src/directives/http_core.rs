@@ -15,7 +15,8 @@ pub(crate) const ROWS: &[Row] = &[
     .default("on")
     .doc("Whether redirects made by the gateway name scheme and host."),
     Row::new("error_log", HTTP_BLOCKS, Arity::AtLeast(1), super::log::error_log).repeats().doc(
-        "As in the main context, for what concerns requests of this block. The first line of a block replaces the inherited ones.",
+        "As in the main context, for what concerns requests of this block. The first line of a block replaces the \
+         inherited ones.",
     ),
     Row::new("log_not_found", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.location.log_not_found = directive.flag(1)?;
@@ -35,9 +36,10 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("off")
     .doc("Whether absolute redirects made by the gateway name the first `server_name` instead of the request's host."),
-    Row::new("server_tokens", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), server_tokens)
-        .default("on")
-        .doc("What the `Server` header and error pages tell: `on` name and version, `off` the name, `build` the build as well."),
+    Row::new("server_tokens", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), server_tokens).default("on").doc(
+        "What the `Server` header and error pages tell: `on` name and version, `off` the name, `build` the build \
+             as well.",
+    ),
     Row::new("tcp_nodelay", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.location.tcp_nodelay = directive.flag(1)?;
         Ok(())

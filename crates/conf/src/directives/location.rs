@@ -19,8 +19,8 @@ pub(crate) const ROWS: &[Row] = &[Row::block(
 .repeats()
 .doc(
     "What holds for requests whose path fits: `location /prefix`, `= /exact`, `^~ /prefix` (expressions are not tried \
-     after it), `~ expression`, `~* expression` in any case, `@name` for internal use. An exact one wins, else the longest \
-     prefix is remembered, and the first expression that matches goes before it. Locations may be nested.",
+     after it), `~ expression`, `~* expression` in any case, `@name` for internal use. An exact one wins, else the \
+     longest prefix is remembered, and the first expression that matches goes before it. Locations may be nested.",
 )];
 
 /// The head of a location: what its arguments say.
@@ -54,7 +54,7 @@ fn location(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let wants_slash = matches!(location.handler, Handler::Proxy(_)) && head.name.ends_with('/');
     scope.locations[id] = Some(Arc::new(location));
     kind?;
-    place(scope, &head, id)?;
+    place(scope, directive, &head, id)?;
     if wants_slash {
         scope.tree.auto_redirect(id);
     }
@@ -150,13 +150,19 @@ fn kind(scope: &mut Scope<'_>, directive: &Directive, head: &Head<'_>) -> Result
     Ok((kind, Vec::new()))
 }
 
-fn place(scope: &mut Scope<'_>, head: &Head<'_>, id: usize) -> Result<(), Fault> {
+fn place(scope: &mut Scope<'_>, directive: &Directive, head: &Head<'_>, id: usize) -> Result<(), Fault> {
     let name = head.name;
     let placed = match head.modifier {
         Modifier::Exact => scope.tree.add_exact(name, id),
         Modifier::Prefix => scope.tree.add_prefix(name, id, false),
         Modifier::PrefixStopsRegex => scope.tree.add_prefix(name, id, true),
-        Modifier::Named => scope.tree.add_named(name, id),
+        Modifier::Named => {
+            if scope.tree.add_named(name, id).is_err() {
+                // nginx takes the first without a word.
+                scope.warn(directive, Fault::at(head.number, format!("duplicate location \"{name}\", ignored")));
+            }
+            return Ok(());
+        }
         Modifier::Regex | Modifier::RegexCaseless => {
             let location = scope.locations[id].as_ref().expect("the location was put here before it is placed");
             match &location.kind {

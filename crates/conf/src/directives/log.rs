@@ -13,15 +13,18 @@ use std::sync::Arc;
 
 /// The rows of this module.
 pub(crate) const ROWS: &[Row] = &[
-    Row::new("access_log", Contexts::HTTP_TO_IF.and(Contexts::LIMIT_EXCEPT), Arity::AtLeast(1), access_log).repeats().doc(
-        "A file (relative to the prefix), the name of a `log_format` (`combined` without one), and `if=value`: a line is \
-         written unless the value is empty or `0`. `off` writes none. Without a line it is `logs/access.log combined`. The \
-         first line of a block replaces the inherited ones. `buffer=` and `flush=` are accepted and change nothing, since \
-         Culvert always writes in batches; `gzip`, `syslog:` and variables in the path are not supported yet.",
+    Row::new("access_log", Contexts::HTTP_TO_IF.and(Contexts::LIMIT_EXCEPT), Arity::AtLeast(1), access_log)
+        .repeats()
+        .doc(
+        "A file (relative to the prefix), the name of a `log_format` (`combined` without one), and `if=value`: a line \
+         is written unless the value is empty or `0`. `off` writes none. Without a line it is `logs/access.log \
+         combined`. The first line of a block replaces the inherited ones. `buffer=` and `flush=` are accepted and \
+         change nothing, since Culvert always writes in batches; `gzip`, `syslog:` and variables in the path are not \
+         supported yet.",
     ),
     Row::new("log_format", Contexts::HTTP, Arity::AtLeast(2), log_format).repeats().doc(
-        "A name and what a line of the access log looks like. `escape=default` writes odd bytes as `\\xXX`, `escape=json` \
-         as JSON strings need it, `escape=none` as they are. `combined` is defined already.",
+        "A name and what a line of the access log looks like. `escape=default` writes odd bytes as `\\xXX`, \
+         `escape=json` as JSON strings need it, `escape=none` as they are. `combined` is defined already.",
     ),
 ];
 
@@ -97,6 +100,10 @@ fn access_log(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
         } else {
             check_batching(directive, number)?;
         }
+    }
+    let has = |head: &str| directive.args().iter().any(|word| word.text.starts_with(head));
+    if has("flush=") && !has("buffer=") {
+        return Err(Fault::at(1, format!("no buffer is defined for access_log \"{}\"", directive.arg(1))));
     }
     push(&mut scope.location.access_logs, is_first, AccessLog { target, format, condition });
     Ok(())

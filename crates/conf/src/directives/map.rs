@@ -11,10 +11,11 @@ use culvert_engine::template::Template;
 /// The rows of this module.
 pub(crate) const ROWS: &[Row] =
     &[Row::block("map", Contexts::HTTP, Arity::Exactly(2), Phase::Definition, map).repeats().doc(
-        "Defines a variable whose value is looked up by another value, each time that it is asked for: lines of a key and a \
-         value, `default` where no key fits. Keys are compared in any case; `~` and `~*` begin regular expressions, whose \
-         groups the value may use; a backslash keeps a key's first character from meaning anything. `hostnames` makes masks \
-         such as `*.example.com` work, `volatile` looks the value up anew each time, `include` reads lines from files.",
+        "Defines a variable whose value is looked up by another value, each time that it is asked for: lines of a key \
+         and a value, `default` where no key fits. Keys are compared in any case; `~` and `~*` begin regular \
+         expressions, whose groups the value may use; a backslash keeps a key's first character from meaning anything. \
+         `hostnames` makes masks such as `*.example.com` work, `volatile` looks the value up anew each time, `include` \
+         reads lines from files.",
     )];
 
 fn map(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {

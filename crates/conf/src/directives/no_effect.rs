@@ -100,7 +100,6 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("timer_resolution", Contexts::MAIN, ONE, "The clock is read when it is needed."),
     row("types_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("types_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
-    row("use", Contexts::EVENTS, ONE, "Linux has one good event method, and Culvert uses it."),
     row("variables_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
     row("variables_hash_max_size", Contexts::HTTP, ONE, HASHES),
     row("worker_aio_requests", Contexts::EVENTS, ONE, FILES),

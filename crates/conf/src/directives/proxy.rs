@@ -12,8 +12,8 @@ use culvert_engine::retry::RetryOn;
 pub(crate) const ROWS: &[Row] = &[
     Row::new("proxy_pass", PASS_BLOCKS, Arity::Exactly(1), super::proxy_pass::proxy_pass).doc(
         "Hands requests to `http://` and an upstream, a host with an optional port, or `unix:/path`. A path after that \
-         (after `:` for a socket) replaces what the location's name matched; without one the target goes on as the client \
-         sent it. Variables are allowed anywhere. `https://` is not supported yet.",
+         (after `:` for a socket) replaces what the location's name matched; without one the target goes on as the \
+         client sent it. Variables are allowed anywhere. `https://` is not supported yet.",
     ),
     Row::new("proxy_websocket", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.proxy().websocket = directive.flag(1)?;
@@ -23,7 +23,8 @@ pub(crate) const ROWS: &[Row] = &[
     .default("on")
     .doc(
         "Whether a valid WebSocket handshake (RFC 6455) becomes a tunnel without `proxy_http_version` and \
-         `proxy_set_header`: Culvert writes the hop-by-hop headers itself. `off` leaves everything to those directives.",
+         `proxy_set_header`: Culvert writes the hop-by-hop headers itself. `off` leaves everything to those \
+         directives.",
     ),
     Row::new("proxy_buffer_size", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().buffers.head = directive.size(1)?;
@@ -47,8 +48,8 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("8k")
     .doc(
-        "How much of what is buffered may be on its way to the client. Without it twice the larger of `proxy_buffer_size` \
-         and one of `proxy_buffers`.",
+        "How much of what is buffered may be on its way to the client. Without it twice the larger of \
+         `proxy_buffer_size` and one of `proxy_buffers`.",
     ),
     Row::new("proxy_connect_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().connect_timeout = directive.milliseconds(1)?;
@@ -72,8 +73,8 @@ pub(crate) const ROWS: &[Row] = &[
         .default("error timeout")
         .doc(
             "When the next server is tried: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
-             `http_504`, `http_403`, `http_404`, `http_429`; `non_idempotent` includes POST, LOCK and PATCH once they were \
-             sent; `off` never.",
+             `http_504`, `http_403`, `http_404`, `http_429`; `non_idempotent` includes POST, LOCK and PATCH once they \
+             were sent; `off` never.",
         ),
     Row::new("proxy_next_upstream_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().next_upstream.timeout = directive.milliseconds(1)?;
@@ -143,8 +144,8 @@ fn next_upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fau
 
 const SIZES: &[&str] = &["proxy_buffer_size", "proxy_buffers", "proxy_busy_buffers_size"];
 
-/// Settles what the sizes of a block imply for each other, once all of them are known. As in nginx, `http` may say what only
-/// makes sense together with what each server adds.
+/// Settles what the sizes of a block imply for each other, once all of them are known. As in nginx, `http` may say what
+/// only makes sense together with what each server adds.
 pub(crate) fn settle_buffers(scope: &mut Scope<'_>) {
     let says_something = SIZES.iter().any(|name| scope.has(name));
     if says_something && !scope.busy_buffers_given {
@@ -166,8 +167,8 @@ fn relation(proxy: &ProxySettings) -> Option<&'static str> {
         Some("there must be at least 2 \"proxy_buffers\"")
     } else if busy < buffers.head.max(buffers.size) {
         Some(
-            "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" \
-             and one of the \"proxy_buffers\"",
+            "\"proxy_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
+             \"proxy_buffer_size\" and one of the \"proxy_buffers\"",
         )
     } else if busy > (buffers.number - 1).saturating_mul(buffers.size) {
         Some("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer")

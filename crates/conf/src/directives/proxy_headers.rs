@@ -17,8 +17,8 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .repeats()
     .doc(
-        "A header of the upstream's response that is not passed on, besides `Date`, `Server`, `X-Pad` and `X-Accel-…`. The \
-         first line of a block replaces the inherited ones.",
+        "A header of the upstream's response that is not passed on, besides `Date`, `Server`, `X-Pad` and `X-Accel-…`. \
+         The first line of a block replaces the inherited ones.",
     ),
     Row::new("proxy_http_version", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().http_1_1 = match directive.arg(1) {
@@ -45,14 +45,14 @@ pub(crate) const ROWS: &[Row] = &[
         .repeats()
         .default("default")
         .doc(
-            "How `Location` and `Refresh` of the upstream's response are rewritten: from a prefix or, after `~` or `~*`, a \
-             regular expression to a replacement; `default` from the address of `proxy_pass` to the location's name; `off` \
-             not at all. The first line of a block replaces the inherited ones.",
+            "How `Location` and `Refresh` of the upstream's response are rewritten: from a prefix or, after `~` or \
+             `~*`, a regular expression to a replacement; `default` from the address of `proxy_pass` to the location's \
+             name; `off` not at all. The first line of a block replaces the inherited ones.",
         ),
     Row::new("proxy_set_header", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), set_header).repeats().doc(
-        "A header of the request to the upstream; one with an empty value is not sent. The first line of a block replaces the \
-         inherited ones. Without any, `Host $proxy_host` and `Connection close` are sent. An `Upgrade` to `h2c` is never \
-         passed on, since it smuggles requests past the gateway.",
+        "A header of the request to the upstream; one with an empty value is not sent. The first line of a block \
+         replaces the inherited ones. Without any, `Host $proxy_host` and `Connection close` are sent. An `Upgrade` to \
+         `h2c` is never passed on, since it smuggles requests past the gateway.",
     ),
 ];
 

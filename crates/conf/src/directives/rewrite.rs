@@ -10,8 +10,8 @@ use crate::units;
 /// The rows of this module.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("return", REWRITE_BLOCKS, Arity::Between(1, 2), return_).repeats().doc(
-        "Ends the request with this status: a text for the body, or for 301, 302, 303, 307 and 308 the address of a redirect. \
-         An address alone is a 302. 444 closes the connection without an answer.",
+        "Ends the request with this status: a text for the body, or for 301, 302, 303, 307 and 308 the address of a \
+         redirect. An address alone is a 302. 444 closes the connection without an answer.",
     ),
     Row::new("set", REWRITE_BLOCKS, Arity::Exactly(2), set)
         .repeats()

@@ -10,19 +10,21 @@ use std::sync::Arc;
 
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
-    Row::block("server", Contexts::HTTP, Arity::Exactly(0), Phase::Child, server)
-        .repeats()
-        .doc("A virtual server: chosen by the address that a request came to (`listen`) and its host name (`server_name`)."),
+    Row::block("server", Contexts::HTTP, Arity::Exactly(0), Phase::Child, server).repeats().doc(
+        "A virtual server: chosen by the address that a request came to (`listen`) and its host name \
+             (`server_name`).",
+    ),
     Row::new("listen", Contexts::SERVER, Arity::AtLeast(1), super::listen::listen).repeats().doc(
         "An address to accept connections at: `address:port`, a port alone (of all IPv4 addresses), `*:port`, \
-         `[IPv6]:port`, a range of ports, a host name, or `unix:/path`. Parameters: `default_server`, `backlog=N`, `reuseport`, \
-         `ipv6only=on|off`, `so_keepalive=on|off`, `bind`. A server without it listens at `*:80`, or `*:8000` when not \
-         started as root. `ssl`, `http2`, `quic`, `proxy_protocol` and the other parameters are not supported yet.",
+         `[IPv6]:port`, a range of ports, a host name, or `unix:/path`. Parameters: `default_server`, `backlog=N`, \
+         `reuseport`, `ipv6only=on|off`, `so_keepalive=on|off`, `bind`. A server without it listens at `*:80`, or \
+         `*:8000` when not started as root. `ssl`, `http2`, `quic`, `proxy_protocol` and the other parameters are not \
+         supported yet.",
     ),
     Row::new("server_name", Contexts::SERVER, Arity::AtLeast(1), super::server_name::server_name).repeats().doc(
         "The server's host names: exact, with a mask for a whole label at one end (`*.example.com`, `.example.com`, \
-         `www.example.*`), or a regular expression after `~` whose named groups become variables. Exact names win over the \
-         longest leading mask, over the longest trailing mask, over the first expression.",
+         `www.example.*`), or a regular expression after `~` whose named groups become variables. Exact names win over \
+         the longest leading mask, over the longest trailing mask, over the first expression.",
     ),
     Row::new("client_header_timeout", Contexts::HTTP_SERVER, Arity::Exactly(1), |scope, directive| {
         scope.server.client_header_timeout = directive.milliseconds(1)?;

@@ -60,8 +60,8 @@ fn hostname() -> String {
     name.trim().to_ascii_lowercase()
 }
 
-/// Finds what only all servers together show: the same name twice at one address (the first server keeps it), and masks that
-/// nobody could match where there is something to choose.
+/// Finds what only all servers together show: the same name twice at one address (the first server keeps it), and masks
+/// that nobody could match where there is something to choose.
 pub(crate) fn check_conflicts(world: &mut World) {
     let mut servers_at: HashMap<&ListenAddr, usize> = HashMap::new();
     for listen in world.servers.iter().flat_map(|server| &server.listens) {
@@ -71,12 +71,13 @@ pub(crate) fn check_conflicts(world: &mut World) {
     let mut found = Vec::new();
     for server in &world.servers {
         for (name, addr) in claims(server) {
+            // nginx looks at names only where an address has several servers.
+            let is_choice = servers_at[addr] > 1;
             if !is_good_mask(name) {
-                // nginx looks at names only where an address has several servers.
-                let level = if servers_at[addr] > 1 { Level::Emerg } else { Level::Warn };
+                let level = if is_choice { Level::Emerg } else { Level::Warn };
                 let message = format!("invalid server name or wildcard \"{name}\" on {}", Shown(addr));
                 found.push(diagnostic(level, message, server.place.clone()));
-            } else if !known.insert((addr, name)) {
+            } else if !known.insert((addr, name)) && is_choice {
                 let message = format!("conflicting server name \"{name}\" on {}, ignored", Shown(addr));
                 found.push(diagnostic(Level::Warn, message, server.place.clone()));
             }

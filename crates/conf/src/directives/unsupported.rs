@@ -1,5 +1,5 @@
-//! Directives of nginx, stock and commercial, that Culvert does not have, each group with the reason. A name leaves this
-//! list when a row for it appears.
+//! Directives of nginx, stock and commercial, that Culvert does not have, each group with the reason. A name leaves
+//! this list when a row for it appears.
 
 use crate::diagnostic::Fault;
 use crate::syntax::Directive;

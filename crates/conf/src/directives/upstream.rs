@@ -16,10 +16,10 @@ pub(crate) const ROWS: &[Row] = &[
         .repeats()
         .doc("A group of servers that `proxy_pass` can name. Requests are shared out by smooth weighted round robin."),
     Row::new("server", Contexts::UPSTREAM, Arity::AtLeast(1), server).repeats().doc(
-        "A server of the group: `host:port` (port 80 without one) or `unix:/path`. `weight=N` is its share, `max_fails=N` \
-         failures within `fail_timeout=TIME` take it out for that time (1 in 10 s without them; 0 never does), `backup` is \
-         used when no other server is left, `down` never. `max_conns=`, `resolve`, `slow_start=`, `route=`, `service=` and \
-         `drain` are not supported yet.",
+        "A server of the group: `host:port` (port 80 without one) or `unix:/path`. `weight=N` is its share, \
+         `max_fails=N` failures within `fail_timeout=TIME` take it out for that time (1 in 10 s without them; 0 never \
+         does), `backup` is used when no other server is left, `down` never. `max_conns=`, `resolve`, `slow_start=`, \
+         `route=`, `service=` and `drain` are not supported yet.",
     ),
     Row::new("keepalive", Contexts::UPSTREAM, Arity::Exactly(1), |scope, directive| {
         let count = units::number(directive.arg(1)).filter(|&count| count > 0).and_then(|n| usize::try_from(n).ok());

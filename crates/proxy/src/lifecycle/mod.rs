@@ -1,6 +1,8 @@
 //! From a configuration to running workers, through reloads, to the end.
 
 mod generation;
+#[cfg(test)]
+pub(crate) mod in_memory;
 mod pid_file;
 mod plan;
 mod privileges;

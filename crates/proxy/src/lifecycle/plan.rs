@@ -87,6 +87,8 @@ fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec
 fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
     match addr {
         PeerAddr::Unix(path) => Some(vec![Endpoint::Unix(path.clone())]),
+        #[cfg(test)]
+        PeerAddr::Host(host, _) if host.starts_with("backend-") => Some(vec![Endpoint::Memory(host.clone())]),
         PeerAddr::Host(host, port) => {
             let mut found: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs().ok()?.collect();
             found.dedup();

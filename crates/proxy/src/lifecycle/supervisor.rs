@@ -132,7 +132,7 @@ fn leave_terminal() -> Result<(), String> {
     unistd::dup2_stdin(&null).and_then(|()| unistd::dup2_stdout(&null)).map_err(|error| failed("dup2()", error))
 }
 
-fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Generation {
+pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Generation {
     let error_sink = ErrorSink::new(&plan.config.main.error_log, &plan.logs);
     let hostname = unistd::gethostname().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     Generation {

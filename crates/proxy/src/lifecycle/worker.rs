@@ -105,7 +105,7 @@ impl Worker {
     }
 }
 
-async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Arc<Shared>) {
+pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Arc<Shared>) {
     let mut accepting = HashMap::new();
     while let Some(command) = inbox.recv().await {
         match command {
@@ -214,6 +214,12 @@ pub(crate) fn is_full(shared: &Shared) -> bool {
 /// Whether this worker was full a moment ago, so that saying it again would say nothing new.
 pub(crate) fn is_nearly_full(shared: &Shared) -> bool {
     SEATS.get() + 8 >= shared.connections_max()
+}
+
+/// How many tasks serve connections, and how many connections are open.
+#[cfg(test)]
+pub(super) fn counts() -> (usize, usize) {
+    (LIVE.get(), SEATS.get())
 }
 
 /// Waits until a connection ends.

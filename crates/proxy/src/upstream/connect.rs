@@ -37,5 +37,7 @@ async fn open(endpoint: &Endpoint, keepalive: bool) -> io::Result<Transport> {
             Ok(Transport::Tcp(stream))
         }
         Endpoint::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await?)),
+        #[cfg(test)]
+        Endpoint::Memory(name) => Ok(Transport::Memory(crate::world::network::connect(name).await?)),
     }
 }

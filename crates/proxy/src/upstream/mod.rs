@@ -23,6 +23,9 @@ pub(crate) enum Endpoint {
     Inet(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
+    /// A backend of a test, by its name.
+    #[cfg(test)]
+    Memory(String),
 }
 
 impl fmt::Display for Endpoint {
@@ -30,6 +33,8 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Inet(addr) => addr.fmt(f),
             Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+            #[cfg(test)]
+            Endpoint::Memory(name) => f.write_str(name),
         }
     }
 }
@@ -98,6 +103,12 @@ impl Upstream {
     pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Pick> {
         let peer = self.balancer().pick(Instant::now(), tried)?;
         Some(Pick { upstream: self.clone(), peer, ending: Ending::Abandoned })
+    }
+
+    /// How many requests and tunnels are live on all peers.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> u32 {
+        (0..self.peers.len()).map(|peer| self.balancer().live(peer)).sum()
     }
 
     /// How many tries one request may make at most.
