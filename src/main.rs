@@ -3,6 +3,10 @@
 //! Nothing here knows a directive or touches a proxied byte. What `nginx.conf` means is [`culvert_conf`]'s business, what
 //! happens on sockets is [`culvert_proxy`]'s.
 
+/// Requests allocate a dozen small things each; mimalloc does that at half the cost of the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod argv;
 mod connect;
 mod demo;

@@ -239,10 +239,13 @@ fn connect_and_echo_talk_through_the_gateway() {
 
 // Demo
 
+/// A port that no gateway of the person at this machine is likely to hold on all addresses, unlike 8020.
+const DEMO_PORT: u16 = 8029;
+
 /// `culvert demo` at a place's own address.
 fn demo(place: &Place) -> Process {
-    let host = place.address().to_string();
-    let mut process = Process::start(&culvert(&["demo", "--host", &host]), place.dir(), "demo");
+    let (host, port) = (place.address().to_string(), DEMO_PORT.to_string());
+    let mut process = Process::start(&culvert(&["demo", "--host", &host, "--port", &port]), place.dir(), "demo");
     process.stdout_until("CTRL+C", Deadline::default());
     process
 }
@@ -267,7 +270,7 @@ fn the_demo_says_what_to_try_and_what_it_says_works() {
 fn the_demo_ends_with_an_interrupt_though_sockets_are_open() {
     let place = Place::new();
     let mut demo = demo(&place);
-    let mut peer = Peer::connect(place.at(8020), "/");
+    let mut peer = Peer::connect(place.at(DEMO_PORT), "/");
     demo.signal(Signal::SIGINT);
     assert_eq!(demo.wait_exit(Deadline::after(Duration::from_secs(5))).code(), Some(0), "{}", demo.stderr());
     peer.reads_to_end();
@@ -277,7 +280,7 @@ fn the_demo_ends_with_an_interrupt_though_sockets_are_open() {
 fn the_demos_page_talks_through_the_gateway_in_a_browser() {
     let place = Place::new();
     let _demo = demo(&place);
-    let mut browser = Browser::open(&format!("http://{}/", place.at(8020)));
+    let mut browser = Browser::open(&format!("http://{}/", place.at(DEMO_PORT)));
     browser.until("document.querySelector('#status')?.dataset.state === 'open'");
     let first = browser.evaluate("document.querySelector('#backend').textContent");
     assert!(first.as_str().is_some_and(|name| name.starts_with("backend ")), "{first}");

@@ -291,6 +291,8 @@ fn a_unix_socket_to_listen_on_is_made_and_removed() {
     let mut world = world!("server { listen unix:{dir}/front.sock; return 200 'through a file'; }");
     let socket = world.dir().join("front.sock");
     assert_eq!(Client::connect(socket.as_path()).get("/").text(), "through a file");
+    let mode = std::fs::metadata(&socket).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o666, "everybody may connect, as with nginx");
     assert_eq!(world.ends_by(Signal::SIGQUIT, SOON).code(), Some(0));
     assert!(!socket.exists());
 }
@@ -556,6 +558,8 @@ fn no_connection_is_lost_while_the_configuration_is_reloaded() {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
+                    // Not so many that the ports of a minute run out.
+                    thread::sleep(Duration::from_millis(1));
                     let mut client = Client::connect(world.at(8080));
                     client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
                     assert_eq!(client.response().status(), 200);
@@ -646,6 +650,36 @@ fn the_tunnels_of_workers_that_a_reload_dismisses_live_on() {
     drop(tunnels);
     assert_eq!(world.waits_for_the_end(SOON).code(), Some(0));
     assert_eq!(world.place().read("access.log").matches("/chat HTTP/1.1\" 101").count(), 20);
+}
+
+#[test]
+fn no_connection_is_lost_while_workers_come_and_go() {
+    let world = world!(&site("worker_processes 1;", "0"));
+    let (done, lost) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Not so many that the ports of a minute run out.
+                    thread::sleep(Duration::from_millis(1));
+                    let Ok(mut client) = Client::try_connect(&world.at(8080).into(), None) else {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
+                    client.try_send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+                    if !client.wire().take_rest().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 ")) {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let _end = OnDrop(|| done.store(true, Ordering::Relaxed));
+        for workers in [3, 1, 4, 2, 1, 2] {
+            let text = format!("{workers} workers");
+            world.reload_until(&site(&format!("worker_processes {workers};"), &text), "/", &text);
+        }
+    });
+    assert_eq!(lost.into_inner(), 0, "connections were lost");
 }
 
 #[test]

@@ -80,9 +80,13 @@ impl World {
         Client::connect(self.at(8080)).get(target)
     }
 
-    /// Resident memory of the gateway in bytes.
-    pub fn resident_bytes(&self) -> usize {
-        usize::try_from(self.gateway.resident_bytes()).expect("memory is counted in usize")
+    /// Memory of the gateway's own in bytes, over all its processes: what it has allocated, without the pages of its
+    /// binary, which come in as the code is first run.
+    pub fn allocated_bytes(&self) -> usize {
+        let first = self.gateway.pid();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        let processes = std::iter::once(first.to_string()).chain(children.split_whitespace().map(str::to_owned));
+        processes.map(|process| anonymous_bytes(&process)).sum()
     }
 
     /// File descriptors that the gateway has open.
@@ -133,6 +137,12 @@ impl World {
         self.ended = true;
         self.gateway.wait_exit(Deadline::after(wait))
     }
+}
+
+fn anonymous_bytes(process: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or("0 kB");
+    line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
 
 impl Drop for World {

@@ -31,6 +31,13 @@ impl Headers {
         }
     }
 
+    /// No lines yet, with room for about as many as `other` has.
+    pub fn like(other: &Headers) -> Headers {
+        const ADDED_LINES: usize = 4;
+        let lines = Vec::with_capacity(other.lines.len() + ADDED_LINES);
+        Headers { block: Vec::with_capacity(other.block.len() + 64 * ADDED_LINES), lines }
+    }
+
     /// Appends a line; for heads that the gateway composes.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.block.len();

@@ -64,7 +64,7 @@ pub(super) fn to_uri(exchange: &mut Exchange, uri: &[u8]) -> Next {
     request.uri = path.into();
     request.args = args.into();
     if !request.is_head {
-        request.method = b"GET"[..].into();
+        request.turned_to_get = true;
     }
     request.unparsed_is_valid = false;
     mark_redirected(exchange);

@@ -34,7 +34,7 @@ pub(super) fn is_h2c(upgrade: &[u8]) -> bool {
 fn is_handshake(exchange: &Exchange) -> bool {
     let headers = &exchange.request.head.headers;
     Offer {
-        method: &exchange.request.method,
+        method: exchange.request.method(),
         http_1_1: exchange.request.head.minor > 0,
         upgrade: headers.first("upgrade"),
         connection: headers.all("connection").find(|value| has_token(value, "upgrade")),

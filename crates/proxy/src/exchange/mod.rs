@@ -24,8 +24,9 @@ pub(crate) use status::reason;
 
 use crate::lifecycle::Generation;
 use crate::tunnel::Opening;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, Upstream};
 use culvert_conf::config::{Level, Location, Server};
+use culvert_engine::balance::PeerId;
 use culvert_engine::http1::{BodyLength, Headers, RequestHead};
 use culvert_engine::pattern::Captures;
 use std::cell::{Cell, RefCell};
@@ -104,12 +105,10 @@ pub(crate) struct Sent {
 }
 
 /// One try on an upstream server.
-#[derive(Debug)]
 pub(crate) struct Try {
     /// The peer; `None` where no peer was left, which nginx shows as the upstream's name.
-    pub(crate) endpoint: Option<Endpoint>,
-    /// The upstream's name.
-    pub(crate) upstream: String,
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) upstream: Arc<Upstream>,
     /// What it answered, or what its failure is answered with; 0 while it is unknown.
     pub(crate) status: u16,
     /// When it began.
@@ -122,6 +121,13 @@ pub(crate) struct Try {
     pub(crate) response_length: u64,
     /// Whether an internal redirect stands between the try before and this one.
     pub(crate) after_redirect: bool,
+}
+
+impl Try {
+    /// The peer's address.
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.peer.map(|peer| &self.upstream.peers[peer])
+    }
 }
 
 /// What comes after a step.
@@ -196,7 +202,7 @@ impl Exchange {
         head: Result<(RequestHead, BodyLength), (RequestHead, u16)>,
         began: Instant,
         nth: u64,
-    ) -> (Exchange, Next) {
+    ) -> (Box<Exchange>, Next) {
         let (head, body) = match head {
             Ok((head, body)) => (head, Ok(body)),
             Err((head, status)) => (head, Err(status)),
@@ -206,7 +212,7 @@ impl Exchange {
         let chosen = route::choose_server(&generation, site, request.host_is_read.then_some(&request.host[..]));
         let server = chosen.server;
         request.drop_invalid_headers(&server);
-        let mut exchange = Exchange {
+        let mut exchange = Box::new(Exchange {
             location: server.root.clone(),
             slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
             captures: RefCell::new(chosen.captures.unwrap_or_default()),
@@ -225,7 +231,7 @@ impl Exchange {
             redirects_left: REDIRECTS_MAX,
             redirected_after: 0,
             outcome_told: false,
-        };
+        });
         exchange.assign(&chosen.assigns);
         let first = match read {
             Ok(()) => route::enter_server(&mut exchange),
@@ -286,10 +292,10 @@ impl Display for Circumstances<'_> {
         }
         if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
             let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);
-            match &attempt.endpoint {
+            match attempt.endpoint() {
                 Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"http://unix:{}:{uri}\"", path.display())?,
                 Some(endpoint) => write!(f, ", upstream: \"http://{endpoint}{uri}\"")?,
-                None => write!(f, ", upstream: \"http://{}{uri}\"", attempt.upstream)?,
+                None => write!(f, ", upstream: \"http://{}{uri}\"", attempt.upstream.name)?,
             }
         }
         if let Some(host) = exchange.request.head.headers.first("host") {

@@ -1,12 +1,11 @@
 //! `proxy_pass`: server after server until one answers, then its answer, relayed, or a tunnel.
 
 use super::body_in::{self, Pump, RequestBody};
-use super::client::OutHead;
 use super::handshake::{self, Wish};
 use super::relay::{self, BodyEnd, BodyRelay, Bounds, HeadError};
 use super::{Client, Exchange, Next, Try, request_out, respond, response_in, target};
 use crate::tunnel::{Opening, Timeouts};
-use crate::upstream::{self, ConnectError, Connection, Pick, Upstream, connect, pool};
+use crate::upstream::{ConnectError, Connection, Pick, Upstream, connect, pool};
 use culvert_conf::config::{Level, ProxyPass};
 use culvert_engine::balance::{Ending, Tried};
 use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body};
@@ -106,7 +105,7 @@ fn no_server_left(exchange: &mut Exchange, job: &Job<'_>, last: Option<TryFailur
 fn may_try_again(exchange: &Exchange, job: &Job<'_>, failure: TryFailure, request_sent: bool, reused: bool) -> bool {
     let next = exchange.location.proxy.next_upstream;
     let state = TryState {
-        method_is_idempotent: method_is_idempotent(&exchange.request.method),
+        method_is_idempotent: method_is_idempotent(exchange.request.method()),
         request_sent,
         body_is_kept: matches!(job.body, RequestBody::Kept(_)),
         tries_made: job.tries,
@@ -195,7 +194,6 @@ fn client_gone(exchange: &mut Exchange) -> Next {
 
 /// Passes the answer on: as a tunnel, by an error page, or as it is.
 async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, mut answer: Answer) -> Next {
-    exchange.upstream_headers = answer.head.headers.clone();
     if answer.head.status == 101 {
         return match job.wish {
             Wish::None => refuse(exchange, answer, "upstream sent unexpected 101 while reading response header from upstream"),
@@ -211,13 +209,16 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
         }
     };
     answer.pick.ends(Ending::Good);
+    let may_be_kept = may_be_kept(&answer.head, length);
     if exchange.location.proxy.intercept_errors && answer.head.status >= 300 && has_error_page(exchange, answer.head.status) {
+        exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
         close_try(exchange, answer.head.status);
         return Next::Status(answer.head.status);
     }
     let head = response_in::translate(exchange, job.pass, &answer.head, length);
+    exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
     respond::send_head(exchange, client, head);
-    relay_body(exchange, client, job, answer, length).await
+    relay_body(exchange, client, job, answer, length, may_be_kept).await
 }
 
 fn has_error_page(exchange: &Exchange, status: u16) -> bool {
@@ -240,6 +241,7 @@ async fn relay_body<C: Client>(
     job: &Job<'_>,
     answer: Answer,
     length: BodyLength,
+    may_be_kept: bool,
 ) -> Next {
     let Answer { mut pick, mut connection, mut pump, head } = answer;
     let mut relay = BodyRelay::new(job.bounds, BodyDecoder::new(length));
@@ -252,7 +254,7 @@ async fn relay_body<C: Client>(
         BodyEnd::Complete(trailers) => {
             exchange.upstream_trailers = trailers;
             exchange.sent.complete = true;
-            let reusable = !pump.is_active() && !relay.request_cut && may_be_kept(&head, length);
+            let reusable = !pump.is_active() && !relay.request_cut && may_be_kept;
             if pump.is_active() {
                 client.close_after();
             }
@@ -290,7 +292,8 @@ fn may_be_kept(head: &ResponseHead, length: BodyLength) -> bool {
 fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
     let Answer { mut pick, connection, head, .. } = answer;
     pick.ends(Ending::Good);
-    let out: OutHead = response_in::translate(exchange, job.pass, &head, BodyLength::None);
+    let out = response_in::translate(exchange, job.pass, &head, BodyLength::None);
+    exchange.upstream_headers = head.headers;
     respond::send_head(exchange, client, out);
     let proxy = &exchange.location.proxy;
     let timeouts =
@@ -299,11 +302,11 @@ fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>
     Next::Tunnel(Box::new(Opening { connection, pick, timeouts, record }))
 }
 
-fn begin_try(exchange: &mut Exchange, pick: Option<&Pick>, upstream: &upstream::Upstream) {
+fn begin_try(exchange: &mut Exchange, pick: Option<&Pick>, upstream: &Arc<Upstream>) {
     let after_redirect = exchange.redirected_after == exchange.tries.len() && !exchange.tries.is_empty();
     exchange.tries.push(Try {
-        endpoint: pick.map(|pick| pick.endpoint().clone()),
-        upstream: upstream.name.clone(),
+        peer: pick.map(|pick| pick.peer),
+        upstream: upstream.clone(),
         status: 0,
         began: Instant::now(),
         connect_time: None,

@@ -5,14 +5,15 @@ use culvert_conf::config::Server;
 use culvert_engine::http1::{BodyLength, RequestHead};
 use culvert_engine::uri;
 use std::cell::OnceCell;
+use std::ops::Range;
 use tokio::time::Instant;
 
 /// A request, as far as the gateway has understood it.
 pub(crate) struct Request {
     /// As it was sent.
     pub(crate) head: RequestHead,
-    /// The current method: a redirect to an error page makes it GET.
-    pub(crate) method: Box<[u8]>,
+    /// A redirect to an error page makes any method but HEAD a GET.
+    pub(crate) turned_to_get: bool,
     /// Whether the client asked with HEAD.
     pub(crate) is_head: bool,
     /// The host name: from the request line, else from `Host`; in lower case, without the port. Empty where there is none.
@@ -21,9 +22,9 @@ pub(crate) struct Request {
     pub(crate) host_is_read: bool,
     /// Whether the target could be read.
     pub(crate) target_is_read: bool,
-    /// `$request_uri`: path and arguments as sent.
-    pub(crate) unparsed: Box<[u8]>,
-    /// Whether `unparsed` still is what was asked for; false once the URI was changed here.
+    /// Where in the target path and arguments are.
+    unparsed: Range<usize>,
+    /// Whether [`Request::unparsed`] still is what was asked for; false once the URI was changed here.
     pub(crate) unparsed_is_valid: bool,
     /// Whether the path as sent was percent-encoded, so that it must be encoded again when it is sent on.
     pub(crate) quoted: bool,
@@ -51,13 +52,13 @@ pub(crate) struct Request {
 impl Request {
     pub(super) fn new(head: RequestHead, began: Instant, nth: u64) -> Request {
         Request {
-            method: head.method().into(),
+            turned_to_get: false,
             is_head: head.method() == b"HEAD",
             head,
             host: Box::default(),
             host_is_read: false,
             target_is_read: false,
-            unparsed: Box::default(),
+            unparsed: 0..0,
             unparsed_is_valid: true,
             quoted: false,
             uri: Box::default(),
@@ -93,8 +94,10 @@ impl Request {
         let invalid = || refusal(400, "client sent invalid request while reading client request line");
         let target = uri::parse_target(self.head.target()).map_err(|_| invalid())?;
         self.target_is_read = true;
-        self.unparsed = target.request_uri.into();
-        self.unparsed_is_valid = target.request_uri.starts_with(b"/");
+        // A target that is an address without a path has nothing to point at, and is composed anew.
+        let from = self.head.target().len().saturating_sub(target.request_uri.len());
+        self.unparsed = from..self.head.target().len();
+        self.unparsed_is_valid = self.unparsed().starts_with(b"/");
         self.quoted = target.is_quoted;
         self.args = target.args.unwrap_or_default().into();
         self.uri = uri::normalise(target.path, merge_slashes).map_err(|_| invalid())?.into();
@@ -137,6 +140,16 @@ impl Request {
         if server.ignore_invalid_headers {
             self.head.headers.retain(|name, _| is_valid(name));
         }
+    }
+
+    /// The current method.
+    pub(crate) fn method(&self) -> &[u8] {
+        if self.turned_to_get { b"GET" } else { self.head.method() }
+    }
+
+    /// `$request_uri`: path and arguments as sent. Empty where the target could not be read.
+    pub(crate) fn unparsed(&self) -> &[u8] {
+        &self.head.target()[self.unparsed.clone()]
     }
 
     /// `$request_id`.

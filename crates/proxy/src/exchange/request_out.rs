@@ -24,7 +24,7 @@ pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<
     let mut out = Vec::with_capacity(1024);
     let request = &exchange.request;
     let http_1_1 = exchange.location.proxy.http_1_1 || wish != Wish::None || body == BodyLength::Chunked;
-    out.extend_from_slice(&request.method);
+    out.extend_from_slice(request.method());
     out.push(b' ');
     out.extend_from_slice(&request.upstream_uri);
     out.extend_from_slice(if http_1_1 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
@@ -86,10 +86,7 @@ fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
     let for_this_hop = |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
     // What the client's Connection header names is for the gateway alone.
     let nominations: Vec<&[u8]> = headers.all("connection").filter(for_this_hop).collect();
-    let is_nominated = |name: &[u8]| {
-        let name = std::str::from_utf8(name).unwrap_or_default();
-        nominations.iter().any(|list| has_token(list, name))
-    };
+    let is_nominated = |name: &[u8]| nominations.iter().any(|list| has_token(list, name));
     for (name, value) in headers.iter() {
         let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
         if !is_own && !is_set(exchange, name) && !is_nominated(name) {

@@ -3,7 +3,7 @@
 use super::client::OutHead;
 use super::{Exchange, redirect};
 use culvert_conf::config::ProxyPass;
-use culvert_engine::http1::{BodyLength, ResponseHead};
+use culvert_engine::http1::{BodyLength, Headers, ResponseHead};
 use culvert_engine::websocket::has_token;
 
 /// What nginx hides of an upstream's response unless `proxy_pass_header` names it.
@@ -35,19 +35,21 @@ pub(super) fn translate(exchange: &Exchange, pass: &ProxyPass, head: &ResponseHe
         }),
         BodyLength::Chunked | BodyLength::UntilClose => None,
     };
-    let nominations: Vec<&[u8]> = head.headers.all("connection").collect();
+    out.headers = Headers::like(&head.headers);
+    let for_this_hop = |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
+    let nominations: Vec<&[u8]> = head.headers.all("connection").filter(for_this_hop).collect();
+    let is = |name: &[u8], other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     for (name, value) in head.headers.iter() {
-        let name_text = std::str::from_utf8(name).unwrap_or_default();
-        let is_own = OWN.iter().any(|own| name_text.eq_ignore_ascii_case(own));
         // Upgrade is for one hop, but a 426 is nothing without it (RFC 9110 section 15.5.22).
-        let is_upgrade = name_text.eq_ignore_ascii_case("upgrade");
-        let nominated = !is_upgrade && nominations.iter().any(|list| has_token(list, name_text));
-        if is_own || nominated || (is_upgrade && !matches!(head.status, 101 | 426)) || is_hidden(exchange, name_text) {
+        let is_upgrade = is(name, "upgrade");
+        let is_nominated = !is_upgrade && nominations.iter().any(|list| has_token(list, name));
+        let is_own = OWN.iter().any(|own| is(name, own)) || (is_upgrade && !matches!(head.status, 101 | 426));
+        if is_own || is_nominated || is_hidden(exchange, name) {
             continue;
         }
-        if name_text.eq_ignore_ascii_case("location") {
+        if is(name, "location") {
             out.headers.push(name, &redirect::rewrite_location(exchange, pass, value));
-        } else if name_text.eq_ignore_ascii_case("refresh") {
+        } else if is(name, "refresh") {
             out.headers.push(name, &redirect::rewrite_refresh(exchange, pass, value));
         } else {
             out.headers.push(name, value);
@@ -56,10 +58,10 @@ pub(super) fn translate(exchange: &Exchange, pass: &ProxyPass, head: &ResponseHe
     out
 }
 
-fn is_hidden(exchange: &Exchange, name: &str) -> bool {
+fn is_hidden(exchange: &Exchange, name: &[u8]) -> bool {
     let proxy = &exchange.location.proxy;
-    let listed = |names: &[Box<str>]| names.iter().any(|listed| listed.eq_ignore_ascii_case(name));
-    let built_in = HIDDEN.iter().any(|hidden| name.eq_ignore_ascii_case(hidden));
+    let listed = |names: &[Box<str>]| names.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()));
+    let built_in = HIDDEN.iter().any(|hidden| name.eq_ignore_ascii_case(hidden.as_bytes()));
     (built_in && !listed(&proxy.pass_headers)) || listed(&proxy.hide_headers)
 }
 

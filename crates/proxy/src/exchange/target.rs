@@ -28,7 +28,7 @@ pub(super) fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<U
 fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
     let request = &exchange.request;
     let (prefix, skipped) = match uri {
-        ProxyUri::Unchanged if request.unparsed_is_valid => return request.unparsed.to_vec(),
+        ProxyUri::Unchanged if request.unparsed_is_valid => return request.unparsed().to_vec(),
         ProxyUri::Unchanged => (&b""[..], 0),
         ProxyUri::Replace(prefix) => (&prefix[..], exchange.matched_length()),
     };

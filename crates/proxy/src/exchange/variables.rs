@@ -81,9 +81,9 @@ impl Exchange {
             Builtin::RequestCompletion => put_some(out, if self.sent.complete { b"OK" } else { b"" }),
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
             Builtin::RequestLength => put_number(out, request.received),
-            Builtin::RequestMethod => put(out, Some(&request.method[..]).filter(|method| !method.is_empty())),
+            Builtin::RequestMethod => put(out, Some(request.method()).filter(|method| !method.is_empty())),
             Builtin::RequestTime => put_seconds(out, request.began.elapsed()),
-            Builtin::RequestUri => put(out, Some(&request.unparsed[..]).filter(|uri| !uri.is_empty())),
+            Builtin::RequestUri => put(out, Some(request.unparsed()).filter(|uri| !uri.is_empty())),
             Builtin::Scheme => put_some(out, b"http"),
             Builtin::ServerAddr => put_ip(out, self.client.local),
             Builtin::ServerName => put_some(out, route::name_of(&self.server).as_bytes()),
@@ -265,8 +265,10 @@ fn put_time(time: Option<Duration>, out: &mut Vec<u8>) {
 }
 
 fn put_addr(attempt: &Try, out: &mut Vec<u8>) {
-    let text = attempt.endpoint.as_ref().map_or_else(|| attempt.upstream.clone(), ToString::to_string);
-    out.extend_from_slice(text.as_bytes());
+    match attempt.endpoint() {
+        Some(endpoint) => out.extend_from_slice(endpoint.to_string().as_bytes()),
+        None => out.extend_from_slice(attempt.upstream.name.as_bytes()),
+    }
 }
 
 fn put_ip(out: &mut Vec<u8>, addr: Option<SocketAddr>) -> bool {

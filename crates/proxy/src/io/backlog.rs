@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
+/// Most heads, with a small body behind them, are no longer.
+const HEAD_BYTES_USUALLY: usize = 1024;
+
 /// What still has to be written to one stream, oldest first. Holds no memory while it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
@@ -35,6 +38,10 @@ impl Backlog {
         if self.start > self.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
+        }
+        if self.bytes.capacity() == 0 {
+            // A head fits; growing towards it byte by byte would cost several moves.
+            self.bytes.reserve(HEAD_BYTES_USUALLY);
         }
         &mut self.bytes
     }

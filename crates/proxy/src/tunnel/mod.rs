@@ -215,3 +215,8 @@ fn pump(cx: &mut Context<'_>, from: &mut Side, to: &mut Side) -> Poll<Result<(),
         }
     }
 }
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;

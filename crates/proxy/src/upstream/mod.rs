@@ -14,7 +14,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A resolved address of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,7 +102,7 @@ impl Upstream {
 
     /// Chooses a peer that is not in `tried`; `None` where none is left alive.
     pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Pick> {
-        let peer = self.balancer().pick(Instant::now(), tried)?;
+        let peer = self.balancer().pick(Instant::now().into_std(), tried)?;
         Some(Pick { upstream: self.clone(), peer, ending: Ending::Abandoned })
     }
 
@@ -144,6 +145,6 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        self.upstream.balancer().done(self.peer, Instant::now(), self.ending);
+        self.upstream.balancer().done(self.peer, Instant::now().into_std(), self.ending);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Connection, Upstream};
 use culvert_engine::balance::PeerId;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -15,9 +15,19 @@ struct Idle {
 
 #[derive(Default)]
 struct Pool {
-    /// By upstream; the connection used last stands at the back.
-    idle: HashMap<u64, VecDeque<Idle>>,
+    /// By upstream, of which a worker has few; the connection used last stands at the back.
+    idle: Vec<(u64, VecDeque<Idle>)>,
     sweeping: bool,
+}
+
+impl Pool {
+    fn of(&mut self, upstream: u64) -> &mut VecDeque<Idle> {
+        let at = self.idle.iter().position(|(id, _)| *id == upstream).unwrap_or_else(|| {
+            self.idle.push((upstream, VecDeque::new()));
+            self.idle.len() - 1
+        });
+        &mut self.idle[at].1
+    }
 }
 
 thread_local! {
@@ -33,7 +43,7 @@ pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
         return None;
     }
     POOL.with_borrow_mut(|pool| {
-        let idle = pool.idle.get_mut(&upstream.id)?;
+        let (_, idle) = pool.idle.iter_mut().find(|(id, _)| *id == upstream.id)?;
         while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer) {
             let found = idle.remove(at).expect("the position was just found");
             if found.connection.io.is_idle_and_open() {
@@ -55,7 +65,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
     connection.inbox = Vec::new();
     connection.outbox.shrink();
     let start_sweeping = POOL.with_borrow_mut(|pool| {
-        let idle = pool.idle.entry(upstream.id).or_default();
+        let idle = pool.of(upstream.id);
         if idle.len() >= limits.connections {
             idle.pop_front();
         }
@@ -73,10 +83,10 @@ async fn sweep() {
         sleep(SWEEP).await;
         let done = POOL.with_borrow_mut(|pool| {
             let now = Instant::now();
-            for idle in pool.idle.values_mut() {
+            for (_, idle) in &mut pool.idle {
                 idle.retain(|idle| idle.until > now && idle.connection.io.is_idle_and_open());
             }
-            pool.idle.retain(|_, idle| !idle.is_empty());
+            pool.idle.retain(|(_, idle)| !idle.is_empty());
             pool.sweeping = !pool.idle.is_empty();
             !pool.sweeping
         });

@@ -105,7 +105,7 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
     }
 }
 
-async fn answer(front: &mut Front, request: (Exchange, exchange::Next)) -> Served {
+async fn answer(front: &mut Front, request: (Box<Exchange>, exchange::Next)) -> Served {
     let (mut exchange, first) = request;
     exchange::serve(&mut exchange, front, first).await
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// What came of waiting for a request.
 pub(super) enum Arrival {
     /// A request, good or bad, and its first step.
-    Request((Exchange, Next)),
+    Request((Box<Exchange>, Next)),
     /// The connection closed, idled too long, or the gateway drains.
     Nothing,
 }
@@ -126,7 +126,7 @@ fn take(
     began: Instant,
     pipelined: bool,
     shared: &Shared,
-) -> (Exchange, Next) {
+) -> (Box<Exchange>, Next) {
     let parsed = RequestHead::parse(&front.inbox[..length]);
     front.inbox.drain(..length);
     front.received = length as u64;
@@ -168,7 +168,7 @@ fn unreadable() -> Message {
 }
 
 /// A head that could not be delimited: its request line, as far as there is one, is kept for the log.
-fn refuse(front: &mut Front, generation: Arc<Generation>, site: usize, error: RequestError, began: Instant) -> (Exchange, Next) {
+fn refuse(front: &mut Front, generation: Arc<Generation>, site: usize, error: RequestError, began: Instant) -> (Box<Exchange>, Next) {
     front.message = unreadable();
     front.received = front.inbox.len() as u64;
     let head = RequestHead::salvage(&front.inbox);

@@ -1,0 +1,88 @@
+//! A worker without sockets: what the tests' world runs in the place of a supervisor and its threads.
+
+use super::plan::Plan;
+use super::worker::{self, Command, Drain};
+use super::{Shared, supervisor};
+use crate::exchange::ClientFacts;
+use crate::front::h1;
+use crate::io::Transport;
+use crate::upstream::pool;
+use arc_swap::ArcSwap;
+use culvert_conf::config::Config;
+use std::sync::Arc;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// One worker, as the tests hold it. All methods are to be called in its runtime.
+pub(crate) struct InMemory {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+    obeying: JoinHandle<()>,
+}
+
+impl InMemory {
+    /// Starts a worker on the current thread.
+    pub(crate) fn start(config: Config) -> InMemory {
+        let plan = Plan::new(config, None).expect("the test's configuration can be run");
+        let sites = (0..plan.listens.len()).map(Some).collect();
+        let generation = Arc::new(ArcSwap::from_pointee(supervisor::generation(plan, sites)));
+        let shared = Arc::new(Shared { generation, drain: Drain::default() });
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let obeyed = shared.clone();
+        let obeying = tokio::spawn(async move { worker::obey(inbox, &obeyed).await });
+        InMemory { shared, commands, obeying }
+    }
+
+    /// Serves `stream` as connection number `serial` of the first listening address.
+    pub(crate) fn serve(&self, stream: DuplexStream, serial: u64) {
+        let remote = Some(([192, 0, 2, 1], 4711).into());
+        let local = Some(([192, 0, 2, 2], 80).into());
+        let facts = ClientFacts { serial, remote, local, opened: Instant::now() };
+        worker::spawn_counted(h1::serve(Transport::Memory(stream), facts, 0, self.shared.clone()));
+    }
+
+    /// Puts another configuration into service.
+    pub(crate) fn reload(&self, config: Config) {
+        let plan = Plan::new(config, Some(&self.shared.generation.load())).expect("the test's configuration can be run");
+        let sites = (0..plan.listens.len()).map(Some).collect();
+        self.shared.generation.store(Arc::new(supervisor::generation(plan, sites)));
+    }
+
+    /// Begins a graceful stop.
+    pub(crate) fn drain(&self) {
+        self.tell(Command::Drain);
+    }
+
+    /// Ends the worker at once.
+    pub(crate) fn stop(&self) {
+        self.tell(Command::Stop);
+    }
+
+    fn tell(&self, command: Command) {
+        // A worker that has drained already hears nothing any more.
+        let _ = self.commands.send(command);
+    }
+
+    /// Whether the worker has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.obeying.is_finished()
+    }
+
+    /// How many requests and tunnels the balancers count as live.
+    pub(crate) fn live_picks(&self) -> u32 {
+        self.shared.generation.load().upstreams.iter().map(|upstream| upstream.live()).sum()
+    }
+
+    /// A weak witness of the generation that runs now.
+    pub(crate) fn witness(&self) -> std::sync::Weak<super::Generation> {
+        Arc::downgrade(&self.shared.generation.load_full())
+    }
+
+    /// Closes the idle upstream connections. Returns what is left: tasks that serve connections, and open connections.
+    pub(crate) fn remains(&self) -> (usize, usize) {
+        pool::close_all();
+        worker::counts()
+    }
+}
