@@ -307,3 +307,6 @@ impl Display for Circumstances<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,6 +163,7 @@ async fn attempt<C: Client>(
             Err(TryError::Failed { failure, message, request_sent: connection.sent > 0, reused: stale })
         }
         Err(HeadError::ClientGone) => Err(TryError::Final(client_gone(exchange))),
+        Err(HeadError::ClientStalled) => Err(TryError::Final(body_in::time_out(exchange, client))),
         Err(HeadError::ClientBody(error)) => Err(TryError::Final(body_in::refuse(exchange, client, &error))),
     }
 }

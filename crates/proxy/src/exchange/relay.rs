@@ -21,6 +21,7 @@ pub(super) struct Bounds {
     send_timeout: Duration,
     read_timeout: Duration,
     client_send_timeout: Duration,
+    client_body_timeout: Duration,
     head_bytes_max: usize,
     /// How far to read ahead of a slow client.
     ahead_bytes_max: usize,
@@ -36,6 +37,7 @@ impl Bounds {
             send_timeout: proxy.send_timeout,
             read_timeout: proxy.read_timeout,
             client_send_timeout: location.send_timeout,
+            client_body_timeout: location.client_body_timeout,
             head_bytes_max: buffers.head,
             ahead_bytes_max: ahead.max(buffers.head),
             ignore_client_abort: proxy.ignore_client_abort,
@@ -51,6 +53,8 @@ pub(super) enum HeadError {
     ClientGone,
     /// The client's body can't be read.
     ClientBody(BodyError),
+    /// The client sent nothing more of its body for `client_body_timeout`.
+    ClientStalled,
 }
 
 impl HeadError {
@@ -70,8 +74,20 @@ const READING_HEAD: &str = "reading response header from upstream";
 struct HeadWait {
     bounds: Bounds,
     deadline: Deadline,
-    sending: bool,
+    /// What the deadline is about.
+    waiting_for: WaitingFor,
     send_error: Option<io::Error>,
+}
+
+/// Whom the wait for a head depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitingFor {
+    /// The server, to take the request.
+    Sending,
+    /// The client, to send more of its body.
+    Body,
+    /// The server, to answer.
+    Head,
 }
 
 /// Sends what is queued and waits for the response head, while a streamed body moves and the client stays.
@@ -81,7 +97,8 @@ pub(super) async fn await_head<C: Client>(
     connection: &mut Connection,
     pump: &mut Pump,
 ) -> Result<ResponseHead, HeadError> {
-    let mut wait = HeadWait { bounds, deadline: Deadline::default(), sending: true, send_error: None };
+    let mut wait =
+        HeadWait { bounds, deadline: Deadline::default(), waiting_for: WaitingFor::Sending, send_error: None };
     wait.deadline.set(Instant::now(), bounds.send_timeout);
     poll_fn(|cx| wait.poll(cx, client, connection, pump)).await
 }
@@ -110,7 +127,11 @@ impl HeadWait {
             return Poll::Ready(Err(HeadError::ClientGone));
         }
         ready!(self.deadline.poll(cx));
-        Poll::Ready(Err(HeadError::timeout(if self.sending { SENDING } else { READING_HEAD })))
+        Poll::Ready(Err(match self.waiting_for {
+            WaitingFor::Sending => HeadError::timeout(SENDING),
+            WaitingFor::Body => HeadError::ClientStalled,
+            WaitingFor::Head => HeadError::timeout(READING_HEAD),
+        }))
     }
 
     fn send<C: Client>(
@@ -120,22 +141,33 @@ impl HeadWait {
         connection: &mut Connection,
         pump: &mut Pump,
     ) -> Result<(), HeadError> {
-        if !self.sending || self.send_error.is_some() {
+        if self.waiting_for == WaitingFor::Head || self.send_error.is_some() {
             return Ok(());
         }
-        let before = connection.sent;
+        let before = (connection.sent, client.received());
         match pump.poll(cx, client, connection) {
             Poll::Ready(Err(PumpError::Client(error))) => return Err(HeadError::ClientBody(error)),
             // The server may have answered before it closed; what it said is read first.
             Poll::Ready(Err(PumpError::Upstream(error))) => self.send_error = Some(error),
-            Poll::Ready(Ok(())) => {
-                self.sending = false;
-                self.deadline.set(Instant::now(), self.bounds.read_timeout);
+            Poll::Ready(Ok(())) => self.wait_for(WaitingFor::Head),
+            Poll::Pending => {
+                let whom = if connection.outbox.is_empty() { WaitingFor::Body } else { WaitingFor::Sending };
+                if whom != self.waiting_for || (connection.sent, client.received()) != before {
+                    self.wait_for(whom);
+                }
             }
-            Poll::Pending if connection.sent != before => self.deadline.set(Instant::now(), self.bounds.send_timeout),
-            Poll::Pending => {}
         }
         Ok(())
+    }
+
+    fn wait_for(&mut self, whom: WaitingFor) {
+        self.waiting_for = whom;
+        let wait = match whom {
+            WaitingFor::Sending => self.bounds.send_timeout,
+            WaitingFor::Body => self.bounds.client_body_timeout,
+            WaitingFor::Head => self.bounds.read_timeout,
+        };
+        self.deadline.set(Instant::now(), wait);
     }
 
     fn parse(&self, connection: &mut Connection) -> Result<Option<ResponseHead>, HeadError> {

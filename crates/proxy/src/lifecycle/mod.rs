@@ -6,6 +6,7 @@ pub(crate) mod in_memory;
 mod pid_file;
 mod plan;
 mod privileges;
+mod sockets;
 mod supervisor;
 pub(crate) mod worker;
 
@@ -40,3 +41,6 @@ pub fn check(config: &Config) -> Result<Vec<String>, Vec<String>> {
 pub fn run(launch: Launch) -> Result<(), Vec<String>> {
     supervisor::run(launch)
 }
+
+#[cfg(test)]
+mod tests;

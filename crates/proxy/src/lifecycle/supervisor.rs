@@ -1,28 +1,21 @@
 //! The main thread: it starts workers, obeys signals, reloads, and ends.
 
 use super::pid_file::PidFile;
-use super::plan::{Plan, PlannedListen};
+use super::plan::Plan;
+use super::sockets::{Fresh, Sockets};
 use super::worker::{Command, Worker};
 use super::{Generation, Launch, privileges};
-use crate::listen::{self, Address};
+use crate::listen;
 use crate::observe::error_log::{ErrorSink, os_error};
 use arc_swap::ArcSwap;
-use culvert_conf::config::{Config, Level, Listen};
+use culvert_conf::config::{Config, Level};
 use nix::unistd;
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-
-/// An address that is listened on, under the number by which workers know it.
-struct Bound {
-    address: Address,
-    options: Listen,
-    id: usize,
-}
 
 /// Why the main loop goes on to its end.
 enum Ending {
@@ -59,9 +52,9 @@ impl Signals {
 struct Supervisor {
     generation: Arc<ArcSwap<Generation>>,
     workers: Vec<Worker>,
-    bound: Vec<Bound>,
-    /// How many numbers of listening addresses were given out.
-    ids: usize,
+    /// Workers that a reload dismissed: they accept no more and end with their last connection.
+    leaving: Vec<Worker>,
+    sockets: Sockets,
     worker_ended: Arc<Notify>,
     reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
     pid_file: Option<PidFile>,
@@ -79,14 +72,9 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
     for warning in &plan.warnings {
         eprintln!("culvert: {warning}");
     }
-    for listen in &plan.listens {
-        listen::probe(&listen.address, &listen.options).map_err(one)?;
-    }
     let workers = worker_count(&plan.config);
-    let mut sockets = HashMap::new();
-    for (id, listen) in plan.listens.iter().enumerate() {
-        sockets.insert(id, listen::bind(&listen.address, &listen.options, workers).map_err(one)?);
-    }
+    let sockets = Sockets::default();
+    let fresh = sockets.bind_missing(&plan.listens, workers)?;
     if daemon {
         leave_terminal().map_err(one)?;
     }
@@ -101,15 +89,9 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         if privileges::is_root() && !foreground {
             privileges::drop_to(plan.config.main.user.as_ref()).map_err(one)?;
         }
-        let mut supervisor = Supervisor::new(plan, reload, pid_file);
-        for index in 0..workers {
-            supervisor.start_worker(index).map_err(one)?;
-        }
-        for (id, listeners) in sockets {
-            for (worker, listener) in supervisor.workers.iter().zip(listeners) {
-                worker.tell(Command::Listen(id, listener));
-            }
-        }
+        let mut supervisor = Supervisor::new(plan, sockets, fresh, reload, pid_file);
+        supervisor.resize(workers).map_err(one)?;
+        supervisor.deal_sockets();
         if let Some(ready) = ready {
             ready();
         }
@@ -147,20 +129,19 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
 }
 
 impl Supervisor {
-    fn new(plan: Plan, reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>, pid_file: Option<PidFile>) -> Self {
-        let bind = |(id, listen): (usize, &PlannedListen)| Bound {
-            address: listen.address.clone(),
-            options: listen.options.clone(),
-            id,
-        };
-        let bound: Vec<_> = plan.listens.iter().enumerate().map(bind).collect();
-        let ids = bound.len();
-        let generation = generation(plan, (0..ids).map(Some).collect());
+    fn new(
+        plan: Plan,
+        mut sockets: Sockets,
+        fresh: Fresh,
+        reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
+        pid_file: Option<PidFile>,
+    ) -> Supervisor {
+        let sites = sockets.replace(fresh, &plan.listens, &[]);
         Supervisor {
-            generation: Arc::new(ArcSwap::from_pointee(generation)),
+            generation: Arc::new(ArcSwap::from_pointee(generation(plan, sites))),
             workers: Vec::new(),
-            bound,
-            ids,
+            leaving: Vec::new(),
+            sockets,
             worker_ended: Arc::new(Notify::new()),
             reload,
             pid_file,
@@ -224,89 +205,34 @@ impl Supervisor {
         }
     }
 
+    /// Puts `plan` into service. What can fail comes first, so that nothing changes where it does.
     fn replace(&mut self, plan: Plan) -> Result<(), Vec<String>> {
-        self.log_lines(&plan.warnings);
         let wanted = worker_count(&plan.config);
-        let new_sockets = self.bind_new(&plan, wanted)?;
-        let ids: Vec<usize> = plan.listens.iter().map(|listen| self.id_of(&listen.address)).collect();
-        let mut site_by_listener = vec![None; self.ids];
-        for (site, id) in ids.iter().enumerate() {
-            site_by_listener[*id] = Some(site);
-        }
+        let fresh = self.sockets.bind_missing(&plan.listens, wanted)?;
+        self.resize(wanted).map_err(|error| vec![error])?;
+        self.log_lines(&plan.warnings);
         let pid = plan.config.main.pid.clone();
-        self.generation.store(Arc::new(generation(plan, site_by_listener)));
-        self.resize(wanted, &new_sockets)?;
-        for (id, listeners) in new_sockets {
-            for (worker, listener) in self.workers.iter().zip(listeners) {
-                worker.tell(Command::Listen(id, listener));
-            }
-        }
-        self.unlisten(&ids);
+        let sites = self.sockets.replace(fresh, &plan.listens, &self.workers);
+        self.generation.store(Arc::new(generation(plan, sites)));
+        self.deal_sockets();
         self.move_pid_file(pid);
         Ok(())
     }
 
-    /// Binds what the plan listens on and nobody does yet, and all addresses anew for workers that are about to be added.
-    /// Nothing changes where any of it fails.
-    fn bind_new(&mut self, plan: &Plan, wanted: usize) -> Result<Vec<(usize, Vec<listen::Listener>)>, Vec<String>> {
-        let (mut sockets, mut fresh) = (Vec::new(), Vec::new());
-        for listen in plan.listens.iter().filter(|listen| self.bound.iter().all(|bound| bound.address != listen.address)) {
-            if !self.shares_port(&listen.address) {
-                listen::probe(&listen.address, &listen.options).map_err(|error| vec![error])?;
-            }
-            let listeners = listen::bind(&listen.address, &listen.options, wanted).map_err(|error| vec![error])?;
-            fresh.push((listen, listeners));
-        }
-        for (listen, listeners) in fresh {
-            sockets.push((self.ids, listeners));
-            let (address, options) = (listen.address.clone(), listen.options.clone());
-            self.bound.push(Bound { address, options, id: self.ids });
-            self.ids += 1;
-        }
-        Ok(sockets)
+    fn deal_sockets(&mut self) {
+        let errors = self.sockets.deal(&self.workers);
+        self.log_lines(&errors);
+        // A dismissed worker drains only now that its sockets are in other hands.
+        self.leaving.iter().for_each(|worker| worker.tell(Command::Drain));
     }
 
-    /// An own wildcard listener on the same port is no stranger that a probe should find.
-    fn shares_port(&self, address: &Address) -> bool {
-        let port = |address: &Address| match address {
-            Address::Inet(addr) => Some(addr.port()),
-            Address::Unix(_) => None,
-        };
-        self.bound.iter().any(|bound| port(&bound.address).is_some() && port(&bound.address) == port(address))
-    }
-
-    fn id_of(&self, address: &Address) -> usize {
-        let bound = self.bound.iter().find(|bound| bound.address == *address);
-        bound.expect("every planned address was bound before").id
-    }
-
-    fn unlisten(&mut self, kept: &[usize]) {
-        for bound in self.bound.extract_if(.., |bound| !kept.contains(&bound.id)) {
-            for worker in &self.workers {
-                worker.tell(Command::Unlisten(bound.id));
-            }
-            remove_socket_file(&bound.address);
-        }
-    }
-
-    /// Adds or drains workers after a change of `worker_processes`.
-    fn resize(&mut self, wanted: usize, new_sockets: &[(usize, Vec<listen::Listener>)]) -> Result<(), Vec<String>> {
-        while self.workers.len() > wanted {
-            if let Some(surplus) = self.workers.pop() {
-                // It ends by itself with its last connection; nobody waits for it.
-                surplus.tell(Command::Drain);
-            }
-        }
+    /// Starts workers, or dismisses some, after a change of `worker_processes`.
+    fn resize(&mut self, wanted: usize) -> Result<(), String> {
+        self.leaving.retain(|worker| !worker.thread.is_finished());
         for index in self.workers.len()..wanted {
-            self.start_worker(index).map_err(|error| vec![error])?;
-            // New addresses were bound for every worker already; an added one needs sockets of its own for the old.
-            for bound in self.bound.iter().filter(|bound| new_sockets.iter().all(|(id, _)| *id != bound.id)) {
-                let listeners = listen::bind(&bound.address, &bound.options, 1).map_err(|error| vec![error])?;
-                for listener in listeners {
-                    self.workers[index].tell(Command::Listen(bound.id, listener));
-                }
-            }
+            self.start_worker(index)?;
         }
+        self.leaving.extend(self.workers.drain(wanted..));
         Ok(())
     }
 
@@ -328,8 +254,9 @@ impl Supervisor {
             Ending::Graceful => || Command::Drain,
         };
         self.log(Level::Notice, if matches!(ending, Ending::Fast) { "exiting" } else { "gracefully shutting down" });
+        self.sockets.close(&self.workers);
+        self.workers.append(&mut self.leaving);
         self.workers.iter().for_each(|worker| worker.tell(command()));
-        self.bound.drain(..).for_each(|bound| remove_socket_file(&bound.address));
         let until = limit.map(|limit| Instant::now() + limit);
         while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
             tokio::select! {
@@ -356,12 +283,5 @@ impl Supervisor {
         for worker in finished {
             let _ = worker.thread.join();
         }
-    }
-}
-
-fn remove_socket_file(address: &Address) {
-    if let Address::Unix(path) = address {
-        // Somebody may have removed it already.
-        let _ = privileges::raised(|| std::fs::remove_file(path));
     }
 }

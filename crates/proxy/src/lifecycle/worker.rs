@@ -65,9 +65,16 @@ impl Drain {
 
 /// What the supervisor tells a worker.
 pub(super) enum Command {
-    /// Accept from this socket; the number is the listening address's.
-    Listen(usize, Listener),
-    /// Stop accepting there.
+    /// Accept from this socket.
+    Listen {
+        /// The listening address's number.
+        id: usize,
+        /// The socket's own number.
+        number: usize,
+        /// The socket.
+        listener: Listener,
+    },
+    /// Stop accepting from the socket of this number.
     Unlisten(usize),
     /// Stop accepting anywhere, finish what is open, and end.
     Drain,
@@ -109,12 +116,12 @@ pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &A
     let mut accepting = HashMap::new();
     while let Some(command) = inbox.recv().await {
         match command {
-            Command::Listen(id, listener) => {
+            Command::Listen { id, number, listener } => {
                 let task = tokio::spawn(listen::accept(listener, id, shared.clone()));
-                accepting.insert(id, task.abort_handle());
+                accepting.insert(number, task.abort_handle());
             }
-            Command::Unlisten(id) => {
-                if let Some(task) = accepting.remove(&id) {
+            Command::Unlisten(number) => {
+                if let Some(task) = accepting.remove(&number) {
                     task.abort();
                 }
             }
@@ -136,6 +143,8 @@ async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
                 return;
             }
         }
+        // Nobody is left who could say stop, which is no reason to cut anybody off.
+        std::future::pending().await
     };
     let empty = async {
         loop {

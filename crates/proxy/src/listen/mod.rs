@@ -4,4 +4,4 @@ mod accept;
 mod socket;
 
 pub(crate) use accept::accept;
-pub(crate) use socket::{Address, Listener, bind, probe, raise_descriptor_limit};
+pub(crate) use socket::{Address, Listener, bind, bind_more, probe, raise_descriptor_limit};

@@ -37,6 +37,16 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
+impl Listener {
+    /// Another descriptor of the same socket.
+    pub(crate) fn try_clone(&self) -> io::Result<Listener> {
+        Ok(match self {
+            Listener::Tcp(listener) => Listener::Tcp(listener.try_clone()?),
+            Listener::Unix(listener) => Listener::Unix(listener.try_clone()?),
+        })
+    }
+}
+
 /// nginx's default on Linux.
 const BACKLOG: i32 = 511;
 
@@ -62,6 +72,25 @@ pub(crate) fn bind(address: &Address, options: &Listen, workers: usize) -> Resul
         Address::Unix(path) => unix_listeners(path, workers),
     };
     listeners.map_err(|error| failed("bind", address, &error))
+}
+
+/// Adds `more` sockets to an address that is bound already; `model` is one of its sockets. The error is nginx's message.
+pub(crate) fn bind_more(address: &Address, options: &Listen, model: Option<&Listener>, more: usize) -> Result<Vec<Listener>, String> {
+    let listeners = match (address, model) {
+        (Address::Unix(_), Some(model)) => (0..more).map(|_| model.try_clone()).collect(),
+        (Address::Inet(addr), model) => (0..more).map(|_| another_inet_listener(*addr, options, model)).collect(),
+        (Address::Unix(path), None) => unix_listeners(path, more),
+    };
+    listeners.map_err(|error: io::Error| failed("bind", address, &error))
+}
+
+/// The kernel lets only one user join a port's sockets (`SO_REUSEPORT`), so a gateway that was root when it bound the first
+/// ones shares one of those among workers.
+fn another_inet_listener(addr: SocketAddr, options: &Listen, model: Option<&Listener>) -> io::Result<Listener> {
+    match (inet_listener(addr, options), model) {
+        (Err(error), Some(model)) if error.kind() == io::ErrorKind::AddrInUse => model.try_clone(),
+        (bound, _) => bound,
+    }
 }
 
 fn failed(call: &str, address: &Address, error: &io::Error) -> String {

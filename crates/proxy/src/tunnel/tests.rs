@@ -105,7 +105,7 @@ fn a_client_that_takes_nothing_ends_the_tunnel_after_send_timeout() {
 #[test]
 fn a_slow_reader_that_takes_a_little_now_and_then_keeps_its_tunnel() {
     let config = "upstream chat { server backend-1; }
-        server { location / { proxy_pass http://chat; send_timeout 3s; proxy_read_timeout 3s; } }";
+        server { location / { proxy_pass http://chat; send_timeout 3s; proxy_read_timeout 1h; } }";
     let world = World::with_pipes(config, 1024, 1024);
     let (mut browser, mut backend) = world.upgrade("/room");
     let sent = noise(64 * 1024);

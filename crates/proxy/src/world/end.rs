@@ -40,19 +40,36 @@ impl End {
     /// Sends as much of `bytes` as is taken. Returns how many were.
     #[track_caller]
     pub(crate) fn says_what_fits(&mut self, bytes: impl AsRef<[u8]>) -> usize {
-        let (bytes, mut taken) = (bytes.as_ref(), 0);
-        while taken < bytes.len() {
+        let (taken, error) = self.send(bytes.as_ref());
+        if let Some(error) = error {
+            panic!("{}: can't send: {error}", self.name);
+        }
+        taken
+    }
+
+    /// The same where the gateway may have closed. Returns how many bytes were taken.
+    pub(crate) fn tries_to_say(&mut self, bytes: impl AsRef<[u8]>) -> usize {
+        self.send(bytes.as_ref()).0
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> (usize, Option<io::Error>) {
+        let mut taken = 0;
+        let failure = loop {
+            if taken == bytes.len() {
+                break None;
+            }
             let written = self.write(&bytes[taken..]).or_else(|| {
                 self.clock.settle();
                 self.write(&bytes[taken..])
             });
             match written {
-                Some(written) => taken += written.unwrap_or_else(|error| panic!("{}: can't send: {error}", self.name)),
-                None => break,
+                Some(Ok(written)) => taken += written,
+                Some(Err(error)) => break Some(error),
+                None => break None,
             }
-        }
+        };
         self.clock.settle();
-        taken
+        (taken, failure)
     }
 
     /// Hears exactly `expected` next, now.

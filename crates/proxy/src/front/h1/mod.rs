@@ -7,3 +7,8 @@ mod read_head;
 mod write_head;
 
 pub(crate) use connection::serve;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod tests;
