@@ -106,11 +106,25 @@ fn lease_address() -> (Ipv4Addr, UdpSocket) {
         let index = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let number = |place: u32| (NUMBERS.start + index / place % span) as u8;
         let address = Ipv4Addr::new(127, number(span * span), number(span), number(1));
-        if let Ok(lease) = UdpSocket::bind((address, LEASE_PORT)) {
+        if let Ok(lease) = UdpSocket::bind((address, LEASE_PORT))
+            && !is_listened_on(address)
+        {
             return (address, lease);
         }
     }
     panic!("no loopback address is free: is UDP port {LEASE_PORT} bound on all addresses?");
+}
+
+/// Whether somebody listens on the address without holding its lease: a server that outlived a test that was killed.
+fn is_listened_on(address: Ipv4Addr) -> bool {
+    const LISTEN: &str = "0A";
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let wanted = format!("{:08X}:", u32::from_ne_bytes(address.octets()));
+    table.lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, state) = (words.next(), words.nth(1));
+        local.is_some_and(|local| local.starts_with(&wanted)) && state == Some(LISTEN)
+    })
 }
 
 #[cfg(test)]

@@ -33,6 +33,20 @@ fn quit_lets_tunnels_go_on_and_ends_with_the_last() {
 }
 
 #[test]
+fn quit_answers_a_connection_that_has_not_asked_yet() {
+    let mut world = world!(&site("", "hello"));
+    let mut waiting = Client::connect(world.at(8080));
+    // It was accepted before this one, which has been answered.
+    assert_eq!(world.get("/").status(), 200);
+    world.gateway().signal(Signal::SIGQUIT);
+    wait_until_refused(&world, 8080);
+    let response = waiting.get("/");
+    assert_eq!((response.status(), response.header("Connection")), (200, Some("close")));
+    waiting.is_closed();
+    assert_eq!(world.waits_for_the_end(SOON).code(), Some(0));
+}
+
+#[test]
 fn quit_lets_a_request_finish() {
     let mut world = world!(&site("", "hello"));
     let server = Server::bind(world.at(9001));

@@ -58,9 +58,9 @@ impl BodyDecoder {
                 Ok(length)
             }
             Rest::Chunked(decoder) => {
-                let (mut used, mut handed) = (0, 0);
+                let (mut used, mut handed) = (0_usize, 0_usize);
                 while handed < room {
-                    let window = &input[used..input.len().min(used + (room - handed).max(1))];
+                    let window = &input[used..input.len().min(used.saturating_add(room - handed))];
                     let (step, progress) = decoder.advance(window)?;
                     used += step;
                     match progress {

@@ -167,13 +167,27 @@ mod tests {
         let bytes = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-Sum: 1\r\n\r\nnext";
         for step in 1..bytes.len() {
             let (body, trailers, taken) = decode(bytes, step).expect("good");
-            assert_eq!((&*body, trailers.first("x-sum"), taken), (&b"hello world"[..], Some(&b"1"[..]), bytes.len() - 4));
+            assert_eq!(
+                (&*body, trailers.first("x-sum"), taken),
+                (&b"hello world"[..], Some(&b"1"[..]), bytes.len() - 4)
+            );
         }
     }
 
     #[test]
     fn sizes_and_line_ends_are_strict() {
-        for bytes in ["x\r\n", "\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\n", "-1\r\n", "0x5\r\n", "ffffffffffffffff\r\n", "0\r\nbad line\r\n\r\n", "0\r\n\n"] {
+        for bytes in [
+            "x\r\n",
+            "\r\n",
+            "5\nhello",
+            "5\r\nhelloX",
+            "5\r\nhello\n",
+            "-1\r\n",
+            "0x5\r\n",
+            "ffffffffffffffff\r\n",
+            "0\r\nbad line\r\n\r\n",
+            "0\r\n\n",
+        ] {
             assert_eq!(decode(bytes.as_bytes(), 64).map(|(body, ..)| body), Err(ChunkError), "{bytes:?}");
         }
     }

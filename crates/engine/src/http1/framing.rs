@@ -54,7 +54,12 @@ pub fn request_body(headers: &Headers, minor: u8) -> Result<BodyLength, FramingE
 }
 
 /// How the body of a response to a `head_request` (or another) is delimited.
-pub fn response_body(headers: &Headers, minor: u8, status: u16, head_request: bool) -> Result<BodyLength, FramingError> {
+pub fn response_body(
+    headers: &Headers,
+    minor: u8,
+    status: u16,
+    head_request: bool,
+) -> Result<BodyLength, FramingError> {
     let declared = declared(headers, minor)?;
     if head_request || status < 200 || status == 204 || status == 304 {
         return Ok(BodyLength::None);
@@ -66,23 +71,15 @@ fn declared(headers: &Headers, minor: u8) -> Result<Option<BodyLength>, FramingE
     let mut length = None;
     let mut coding = None;
     for (name, value) in headers.iter() {
-        match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if length.replace(number(value)?).is_some() {
-                    return Err(FramingError::DuplicateLength);
-                }
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if coding.replace(value).is_some() {
-                    return Err(FramingError::MisplacedCoding);
-                }
-            }
-            _ => {}
+        if name.eq_ignore_ascii_case(b"content-length") && length.replace(number(value)?).is_some() {
+            return Err(FramingError::DuplicateLength);
+        }
+        if name.eq_ignore_ascii_case(b"transfer-encoding") && coding.replace(value).is_some() {
+            return Err(FramingError::MisplacedCoding);
         }
     }
     match (length, coding) {
         (None, None) => Ok(None),
-        (Some(0), None) => Ok(Some(BodyLength::Sized(0))),
         (Some(length), None) => Ok(Some(BodyLength::Sized(length))),
         (Some(_), Some(_)) => Err(FramingError::LengthAndCoding),
         (None, Some(_)) if minor == 0 => Err(FramingError::MisplacedCoding),

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn lines_keep_their_order_and_case() {
-        let (headers, length) = Headers::parse(b"Host: a\r\nX-Empty:\r\nhost:  b \r\n\r\nrest").expect("good").expect("whole");
+        let (headers, length) =
+            Headers::parse(b"Host: a\r\nX-Empty:\r\nhost:  b \r\n\r\nrest").expect("good").expect("whole");
         assert_eq!(length, 32);
         let lines: Vec<_> = headers.iter().collect();
         assert_eq!(lines, [(&b"Host"[..], &b"a"[..]), (b"X-Empty", b""), (b"host", b"b")]);

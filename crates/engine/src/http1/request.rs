@@ -180,9 +180,12 @@ fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), Request
         return Err(RequestError::Method);
     }
     let target_start = method_end + spaces(&line[method_end..]);
-    let target_end = line[target_start..].iter().position(|&b| b == b' ').ok_or(RequestError::RequestLine)? + target_start;
+    let target_end =
+        line[target_start..].iter().position(|&b| b == b' ').ok_or(RequestError::RequestLine)? + target_start;
     // An authority or an asterisk is nothing that a proxy of this kind can route.
-    if !matches!(line.get(target_start), Some(b'/' | b'a'..=b'z' | b'A'..=b'Z')) || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f) {
+    if !matches!(line.get(target_start), Some(b'/' | b'a'..=b'z' | b'A'..=b'Z'))
+        || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f)
+    {
         return Err(RequestError::RequestLine);
     }
     let minor = version(line[target_end..].trim_ascii())?;

@@ -131,6 +131,9 @@ mod tests {
             ResponseHead::parse(b"HTTP/1.1 200 OK\r\nbad line\r\n\r\n", 100).expect_err("bad"),
             ResponseError::HeaderLine
         );
-        assert_eq!(ResponseHead::parse(&b"HTTP/1.1 200 OK\r\nA: aaaaaaaa"[..], 20).expect_err("long"), ResponseError::TooLong);
+        assert_eq!(
+            ResponseHead::parse(&b"HTTP/1.1 200 OK\r\nA: aaaaaaaa"[..], 20).expect_err("long"),
+            ResponseError::TooLong
+        );
     }
 }

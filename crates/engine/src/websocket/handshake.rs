@@ -62,7 +62,8 @@ fn is_key(key: &[u8]) -> bool {
 /// Whether a comma-separated header value has `token` in it, in any case. RFC 9110 section 5.6.1.
 pub fn has_token(list: &[u8], token: impl AsRef<[u8]>) -> bool {
     let token = token.as_ref();
-    list.len() >= token.len() && list.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+    list.len() >= token.len()
+        && list.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]

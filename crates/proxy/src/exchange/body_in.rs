@@ -17,10 +17,7 @@ pub(super) enum RequestBody {
     /// In memory, so that it can be sent to another server again.
     Kept(Bytes),
     /// Passed on as it comes; what was read ahead goes first.
-    Streamed {
-        first: Vec<u8>,
-        length: Option<u64>,
-    },
+    Streamed { first: Vec<u8>, length: Option<u64> },
 }
 
 /// How much of a body in chunks is read ahead, so that most can be sent on with a length as nginx sends them, and again.

@@ -93,7 +93,10 @@ fn to_named(exchange: &mut Exchange, name: &str) -> Next {
 fn count_redirect(exchange: &mut Exchange) -> Option<Next> {
     if exchange.redirects_left == 0 {
         let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();
-        exchange.log(Level::Error, format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\""));
+        exchange.log(
+            Level::Error,
+            format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\""),
+        );
         exchange.error_page_used = true;
         return Some(Next::Status(500));
     }

@@ -73,7 +73,9 @@ impl Exchange {
         for part in log.format.line.parts() {
             match part {
                 Part::Text(text) => line.push_text(text),
-                Part::Value(Variable::Builtin(builtin)) if Late::of(*builtin).is_some() => self.push_late(*builtin, &mut line),
+                Part::Value(Variable::Builtin(builtin)) if Late::of(*builtin).is_some() => {
+                    self.push_late(*builtin, &mut line)
+                }
                 Part::Value(variable) => {
                     let mut value = Vec::new();
                     self.write_value(variable, log.format.escape, &mut value);

@@ -77,7 +77,9 @@ async fn find_answer<C: Client>(exchange: &mut Exchange, client: &mut C, job: &m
         let (failure, message, request_sent, reused) = match outcome {
             Ok(answer) => return Ok(answer),
             Err(TryError::Final(next)) => return Err(next),
-            Err(TryError::Failed { failure, message, request_sent, reused }) => (failure, message, request_sent, reused),
+            Err(TryError::Failed { failure, message, request_sent, reused }) => {
+                (failure, message, request_sent, reused)
+            }
         };
         if !message.is_empty() {
             exchange.log(Level::Error, &message);
@@ -138,7 +140,7 @@ async fn attempt<C: Client>(
     begin_try(exchange, Some(&pick), &job.upstream);
     let (mut connection, reused) = match pool::take(&job.upstream, pick.peer) {
         Some(connection) => (connection, true),
-        None => (open(exchange, &mut pick).await?, false),
+        None => (open(exchange, client, job, &mut pick).await?, false),
     };
     note_connected(exchange);
     connection.begin();
@@ -168,9 +170,21 @@ async fn attempt<C: Client>(
     }
 }
 
-async fn open(exchange: &mut Exchange, pick: &mut Pick) -> Result<Connection, TryError> {
-    let (wait, keepalive) = (exchange.location.proxy.connect_timeout, exchange.location.proxy.socket_keepalive);
-    let (failure, message) = match connect(pick.endpoint(), wait, keepalive).await {
+async fn open<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    job: &Job<'_>,
+    pick: &mut Pick,
+) -> Result<Connection, TryError> {
+    let proxy = &exchange.location.proxy;
+    // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
+    let watches = !proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
+    let connected = tokio::select! {
+        biased;
+        connected = connect(pick.endpoint(), proxy.connect_timeout, proxy.socket_keepalive) => connected,
+        _ = poll_fn(|cx| client.poll_gone(cx)), if watches => return Err(TryError::Final(client_gone(exchange))),
+    };
+    let (failure, message) = match connected {
         Ok(transport) => return Ok(Connection::new(transport)),
         Err(ConnectError::Timeout) => {
             (TryFailure::Timeout, "upstream timed out (110: Connection timed out) while connecting to upstream".into())
@@ -197,7 +211,9 @@ fn client_gone(exchange: &mut Exchange) -> Next {
 async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, mut answer: Answer) -> Next {
     if answer.head.status == 101 {
         return match job.wish {
-            Wish::None => refuse(exchange, answer, "upstream sent unexpected 101 while reading response header from upstream"),
+            Wish::None => {
+                refuse(exchange, answer, "upstream sent unexpected 101 while reading response header from upstream")
+            }
             _ => open_tunnel(exchange, client, job, answer),
         };
     }
@@ -211,7 +227,10 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
     };
     answer.pick.ends(Ending::Good);
     let may_be_kept = may_be_kept(&answer.head, length);
-    if exchange.location.proxy.intercept_errors && answer.head.status >= 300 && has_error_page(exchange, answer.head.status) {
+    if exchange.location.proxy.intercept_errors
+        && answer.head.status >= 300
+        && has_error_page(exchange, answer.head.status)
+    {
         exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
         close_try(exchange, answer.head.status);
         return Next::Status(answer.head.status);

@@ -19,7 +19,9 @@ pub(super) fn absolute(exchange: &Exchange, location: Vec<u8>) -> Vec<u8> {
         let text = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         address.extend_from_slice(text.as_bytes());
     }
-    if let Some(port) = exchange.client.local.map(|local| local.port()).filter(|&port| conf.port_in_redirect && port != 80) {
+    if let Some(port) =
+        exchange.client.local.map(|local| local.port()).filter(|&port| conf.port_in_redirect && port != 80)
+    {
         address.extend_from_slice(format!(":{port}").as_bytes());
     }
     address.extend_from_slice(&location);

@@ -59,7 +59,10 @@ pub(super) enum HeadError {
 
 impl HeadError {
     fn timeout(doing: &str) -> HeadError {
-        HeadError::Upstream(TryFailure::Timeout, format!("upstream timed out (110: Connection timed out) while {doing}"))
+        HeadError::Upstream(
+            TryFailure::Timeout,
+            format!("upstream timed out (110: Connection timed out) while {doing}"),
+        )
     }
 
     fn io(call: &str, error: &io::Error, doing: &str) -> HeadError {
@@ -184,7 +187,11 @@ impl HeadWait {
                 Err(error) => {
                     let message = match error {
                         ResponseError::HeaderLine => {
-                            format!("{}: \"{}...\" while {READING_HEAD}", error.describe(), offending_start(&connection.inbox))
+                            format!(
+                                "{}: \"{}...\" while {READING_HEAD}",
+                                error.describe(),
+                                offending_start(&connection.inbox)
+                            )
                         }
                         _ => format!("{} while {READING_HEAD}", error.describe()),
                     };
@@ -273,7 +280,9 @@ impl BodyRelay {
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(BodyEnd::ClientGone);
         }
-        if flushed.is_ready() && let Some(trailers) = self.trailers.take() {
+        if flushed.is_ready()
+            && let Some(trailers) = self.trailers.take()
+        {
             return Poll::Ready(BodyEnd::Complete(trailers));
         }
         if !pump.is_active() && !self.bounds.ignore_client_abort && client.poll_gone(cx).is_ready() {
@@ -350,7 +359,9 @@ impl BodyRelay {
         match (used, gone) {
             (_, true) => Err(BodyEnd::ClientGone),
             (Ok(used), false) => Ok(used),
-            (Err(_), false) => Err(BodyEnd::Upstream("upstream sent invalid chunked response while reading upstream".into())),
+            (Err(_), false) => {
+                Err(BodyEnd::Upstream("upstream sent invalid chunked response while reading upstream".into()))
+            }
         }
     }
 

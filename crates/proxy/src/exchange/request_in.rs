@@ -118,7 +118,8 @@ impl Request {
             let missing = format!("client sent HTTP/1.1 request without \"Host\" header {READING}");
             return if self.head.minor > 0 { Err(refusal(400, missing)) } else { Ok(()) };
         };
-        let parsed = uri::host_of(text).map_err(|_| refusal(400, format!("client sent invalid host header {READING}")))?;
+        let parsed =
+            uri::host_of(text).map_err(|_| refusal(400, format!("client sent invalid host header {READING}")))?;
         if !self.host_is_read {
             self.host = parsed.name.into();
             self.host_is_read = true;
@@ -127,7 +128,9 @@ impl Request {
             None => Ok(()),
             Some(second) => {
                 let (first, second) = (String::from_utf8_lossy(text), String::from_utf8_lossy(second));
-                let message = format!("client sent duplicate host header: \"Host: {second}\", previous value: \"Host: {first}\" {READING}");
+                let message = format!(
+                    "client sent duplicate host header: \"Host: {second}\", previous value: \"Host: {first}\" {READING}"
+                );
                 Err(refusal(400, message))
             }
         }

@@ -39,6 +39,8 @@ pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<
 /// The `proxy_set_header`s. Returns whether one of them would have forwarded an `Upgrade` that must not be.
 fn set_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) -> bool {
     let mut refused = false;
+    // Written last, since it must not announce an upgrade that is refused, whichever stands first.
+    let mut connection = None;
     for header in exchange.location.proxy.set_headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name.as_bytes());
         if wish == Wish::WebSocket && is("connection") {
@@ -47,11 +49,14 @@ fn set_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) -> bool {
         let value = exchange.render(&header.value);
         if (is("upgrade") && is_h2c(&value)) || is("http2-settings") {
             refused = true;
-            continue;
-        }
-        if !value.is_empty() && !(is("connection") && refused) {
+        } else if !value.is_empty() && !is("connection") {
             line(out, &header.name, &value);
+        } else if !value.is_empty() {
+            connection = Some(value);
         }
+    }
+    if let Some(connection) = connection.filter(|_| !refused) {
+        line(out, b"Connection", &connection);
     }
     refused
 }
@@ -83,7 +88,8 @@ fn body_headers(exchange: &Exchange, body: BodyLength, out: &mut Vec<u8>) {
 
 fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
     let headers = &exchange.request.head.headers;
-    let for_this_hop = |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
+    let for_this_hop =
+        |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
     // What the client's Connection header names is for the gateway alone.
     let nominations: Vec<&[u8]> = headers.all("connection").filter(for_this_hop).collect();
     let is_nominated = |name: &[u8]| nominations.iter().any(|list| has_token(list, name));

@@ -129,7 +129,8 @@ impl Exchange {
     /// The type of a text at the current URI: by the extension of its last part, else `default_type`.
     pub(super) fn content_type(&self) -> Bytes {
         let last = self.request.uri.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        let extension = last.iter().rposition(|&b| b == b'.').map(|dot| String::from_utf8_lossy(&last[dot + 1..]).to_lowercase());
+        let extension =
+            last.iter().rposition(|&b| b == b'.').map(|dot| String::from_utf8_lossy(&last[dot + 1..]).to_lowercase());
         let listed = extension.and_then(|extension| self.location.types.get(extension.as_str()));
         listed.unwrap_or(&self.location.default_type).clone()
     }

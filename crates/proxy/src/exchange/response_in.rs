@@ -36,7 +36,8 @@ pub(super) fn translate(exchange: &Exchange, pass: &ProxyPass, head: &ResponseHe
         BodyLength::Chunked | BodyLength::UntilClose => None,
     };
     out.headers = Headers::like(&head.headers);
-    let for_this_hop = |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
+    let for_this_hop =
+        |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
     let nominations: Vec<&[u8]> = head.headers.all("connection").filter(for_this_hop).collect();
     let is = |name: &[u8], other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     for (name, value) in head.headers.iter() {

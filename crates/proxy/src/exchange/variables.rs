@@ -205,7 +205,9 @@ impl Exchange {
         };
         match (name, length) {
             ("content_length", Some(length)) => put_number(out, length),
-            ("connection", _) if head.is_none() => put(out, Some(self.sent.connection.as_bytes()).filter(|said| !said.is_empty())),
+            ("connection", _) if head.is_none() => {
+                put(out, Some(self.sent.connection.as_bytes()).filter(|said| !said.is_empty()))
+            }
             ("transfer_encoding", None) if has_body && self.request.head.minor > 0 => put_some(out, b"chunked"),
             _ => put_header(out, headers, name, b", "),
         }
@@ -231,7 +233,6 @@ impl Exchange {
             _ => 0,
         }
     }
-
 }
 
 fn put(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

@@ -47,7 +47,12 @@ impl Backlog {
     }
 
     /// Writes as much as the stream takes; ready once nothing waits. Returns how many bytes went out.
-    pub(crate) fn poll_write(&mut self, stream: &mut Transport, cx: &mut Context<'_>, sent: &mut u64) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(
+        &mut self,
+        stream: &mut Transport,
+        cx: &mut Context<'_>,
+        sent: &mut u64,
+    ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.start..]))?;
             if written == 0 {

@@ -29,6 +29,7 @@ impl InMemory {
         let sites = (0..plan.listens.len()).map(Some).collect();
         let generation = Arc::new(ArcSwap::from_pointee(supervisor::generation(plan, sites)));
         let shared = Arc::new(Shared { generation, drain: Drain::default() });
+        pool::open();
         let (commands, inbox) = mpsc::unbounded_channel();
         let obeyed = shared.clone();
         let obeying = tokio::spawn(async move { worker::obey(inbox, &obeyed).await });
@@ -45,7 +46,8 @@ impl InMemory {
 
     /// Puts another configuration into service.
     pub(crate) fn reload(&self, config: Config) {
-        let plan = Plan::new(config, Some(&self.shared.generation.load())).expect("the test's configuration can be run");
+        let plan =
+            Plan::new(config, Some(&self.shared.generation.load())).expect("the test's configuration can be run");
         let sites = (0..plan.listens.len()).map(Some).collect();
         self.shared.generation.store(Arc::new(supervisor::generation(plan, sites)));
     }
@@ -82,7 +84,7 @@ impl InMemory {
 
     /// Closes the idle upstream connections. Returns what is left: tasks that serve connections, and open connections.
     pub(crate) fn remains(&self) -> (usize, usize) {
-        pool::close_all();
+        pool::close();
         worker::counts()
     }
 }

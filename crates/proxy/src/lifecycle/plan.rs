@@ -52,8 +52,7 @@ impl Plan {
     pub(super) fn try_sockets(&self) -> Result<(), Vec<String>> {
         let in_use = format!("({}:", nix::libc::EADDRINUSE);
         let failed = |listen: &PlannedListen| listen::probe(&listen.address, &listen.options).err();
-        let errors: Vec<_> =
-            self.listens.iter().filter_map(failed).filter(|error| !error.contains(&in_use)).collect();
+        let errors: Vec<_> = self.listens.iter().filter_map(failed).filter(|error| !error.contains(&in_use)).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
@@ -74,7 +73,9 @@ fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec
         for server in &upstream.servers {
             match resolve_peer(&server.addr) {
                 Some(endpoints) => peers.extend(endpoints.into_iter().map(|endpoint| (endpoint, spec(server)))),
-                None => errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", server.name, server.place)),
+                None => {
+                    errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", server.name, server.place))
+                }
             }
         }
         let fresh = Upstream::new(upstream, peers);
@@ -120,7 +121,11 @@ fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<St
     for (index, server) in config.http.servers.iter().enumerate() {
         for listen in &server.listens {
             let Some(addresses) = resolve_listen(&listen.addr) else {
-                errors.push(format!("[emerg] host not found in \"{}\" of the \"listen\" directive in {}", shown(&listen.addr), listen.place));
+                errors.push(format!(
+                    "[emerg] host not found in \"{}\" of the \"listen\" directive in {}",
+                    shown(&listen.addr),
+                    listen.place
+                ));
                 continue;
             };
             for address in addresses {

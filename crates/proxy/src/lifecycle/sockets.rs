@@ -78,7 +78,12 @@ impl Sockets {
 
     /// Takes `fresh` into service and gives up every address that is not in `listens`. Returns the site of each address's
     /// number, for the generation.
-    pub(super) fn replace(&mut self, fresh: Fresh, listens: &[PlannedListen], workers: &[Worker]) -> Vec<Option<usize>> {
+    pub(super) fn replace(
+        &mut self,
+        fresh: Fresh,
+        listens: &[PlannedListen],
+        workers: &[Worker],
+    ) -> Vec<Option<usize>> {
         let is_planned = |address: &Address| listens.iter().any(|listen| listen.address == *address);
         for gone in self.bound.extract_if(.., |bound| !is_planned(&bound.address)) {
             gone.give_up(workers);
@@ -121,7 +126,8 @@ impl Sockets {
                         }
                         workers[target].tell(Command::Listen { id: bound.id, number: owned.number, listener });
                     }
-                    Err(error) => errors.push(format!("[alert] a listening socket of {} can't be shared ({error})", bound.address)),
+                    Err(error) => errors
+                        .push(format!("[alert] a listening socket of {} can't be shared ({error})", bound.address)),
                 }
             }
         }

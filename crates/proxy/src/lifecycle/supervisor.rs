@@ -168,7 +168,10 @@ impl Supervisor {
     }
 
     async fn supervise(mut self, mut signals: Signals) {
-        self.log(Level::Notice, format_args!("culvert/{} started with {} worker threads", env!("CARGO_PKG_VERSION"), self.workers.len()));
+        self.log(
+            Level::Notice,
+            format_args!("culvert/{} started with {} worker threads", env!("CARGO_PKG_VERSION"), self.workers.len()),
+        );
         let ending = loop {
             tokio::select! {
                 Some(()) = signals.terminate.recv() => break Ending::Fast,

@@ -93,7 +93,8 @@ impl Worker {
     pub(super) fn start(index: usize, generation: Arc<ArcSwap<Generation>>, ended: Arc<Notify>) -> io::Result<Worker> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { generation, drain: Drain::default() });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(log_file::flush).build()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(log_file::flush).build()?;
         let run = move || {
             privileges::give_up();
             runtime.block_on(obey(inbox, &shared));
@@ -136,7 +137,7 @@ pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &A
 
 async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
     shared.drain.start();
-    pool::close_all();
+    pool::close();
     let stopped = async {
         while let Some(command) = inbox.recv().await {
             if matches!(command, Command::Stop) {

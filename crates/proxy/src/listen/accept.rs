@@ -71,7 +71,8 @@ pub(crate) async fn accept(listener: Listener, id: usize, shared: Arc<Shared>) {
                 worker::spawn_counted(h1::serve(transport, facts, id, shared.clone()));
             }
             // The client was gone before it was accepted.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
             Err(error) => {
                 if !std::mem::replace(&mut said_out, true) {
                     shared.log(Level::Crit, format_args!("accept4() failed ({}); accepting rests", os_error(&error)));

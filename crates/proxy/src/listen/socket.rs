@@ -75,7 +75,12 @@ pub(crate) fn bind(address: &Address, options: &Listen, workers: usize) -> Resul
 }
 
 /// Adds `more` sockets to an address that is bound already; `model` is one of its sockets. The error is nginx's message.
-pub(crate) fn bind_more(address: &Address, options: &Listen, model: Option<&Listener>, more: usize) -> Result<Vec<Listener>, String> {
+pub(crate) fn bind_more(
+    address: &Address,
+    options: &Listen,
+    model: Option<&Listener>,
+    more: usize,
+) -> Result<Vec<Listener>, String> {
     let listeners = match (address, model) {
         (Address::Unix(_), Some(model)) => (0..more).map(|_| model.try_clone()).collect(),
         (Address::Inet(addr), model) => (0..more).map(|_| another_inet_listener(*addr, options, model)).collect(),
@@ -140,8 +145,10 @@ fn unix_listeners(path: &PathBuf, workers: usize) -> io::Result<Vec<Listener>> {
 
 /// Raises the limit on descriptors to `wanted` (`worker_rlimit_nofile`), or as far as it may be. The error is nginx's message.
 pub(crate) fn raise_descriptor_limit(wanted: Option<u64>) -> Result<(), String> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("[alert] getrlimit() failed ({error})"))?;
+    let (_, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("[alert] getrlimit() failed ({error})"))?;
     let soft = wanted.unwrap_or(hard);
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard.max(soft))
-        .map_err(|error| format!("[alert] setrlimit(RLIMIT_NOFILE, {soft}) failed ({}: {})", error as i32, error.desc()))
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard.max(soft)).map_err(|error| {
+        format!("[alert] setrlimit(RLIMIT_NOFILE, {soft}) failed ({}: {})", error as i32, error.desc())
+    })
 }

@@ -72,12 +72,7 @@ impl Late {
 
     /// Whether the variable has one value for each upstream server that was tried.
     pub(crate) fn is_per_try(self) -> bool {
-        matches!(
-            self,
-            Late::UpstreamBytesReceived
-                | Late::UpstreamBytesSent
-                | Late::UpstreamResponseTime
-        )
+        matches!(self, Late::UpstreamBytesReceived | Late::UpstreamBytesSent | Late::UpstreamResponseTime)
     }
 }
 
@@ -157,7 +152,8 @@ impl Record {
     }
 
     fn write_late(&self, late: Late, outcome: &TunnelOutcome, out: &mut Vec<u8>) {
-        let number = |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        let number =
+            |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         let seconds = |since: Instant, out: &mut Vec<u8>| clock::write_millis(out, since.elapsed().as_millis());
         match late {
             Late::BodyBytesSent => number(outcome.client_sent.saturating_sub(self.head_bytes), out),

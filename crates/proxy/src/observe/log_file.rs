@@ -55,7 +55,10 @@ pub(crate) struct LogFiles {
 
 impl LogFiles {
     /// Opens what is new in `targets`, takes over from `before` what stays. The error is nginx's message.
-    pub(crate) fn open<'a>(targets: impl Iterator<Item = &'a LogTarget>, before: Option<&LogFiles>) -> (LogFiles, Vec<String>) {
+    pub(crate) fn open<'a>(
+        targets: impl Iterator<Item = &'a LogTarget>,
+        before: Option<&LogFiles>,
+    ) -> (LogFiles, Vec<String>) {
         let (mut files, mut errors) = (HashMap::new(), Vec::new());
         for target in targets {
             if files.contains_key(target) {

@@ -131,10 +131,16 @@ impl Tunnel {
     fn log_broken(&self, broken: &Broken) {
         match broken {
             Broken::Client(error) => {
-                self.log(Level::Info, &format!("client connection failed ({}) while proxying upgraded connection", os_error(error)));
+                self.log(
+                    Level::Info,
+                    &format!("client connection failed ({}) while proxying upgraded connection", os_error(error)),
+                );
             }
             Broken::Server(error) => {
-                self.log(Level::Error, &format!("recv() failed ({}) while proxying upgraded connection", os_error(error)));
+                self.log(
+                    Level::Error,
+                    &format!("recv() failed ({}) while proxying upgraded connection", os_error(error)),
+                );
             }
         }
     }

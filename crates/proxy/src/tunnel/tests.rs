@@ -22,7 +22,9 @@ fn a_silent_tunnel_ends_after_proxy_read_timeout() {
     world.passes(millis(1));
     browser.is_closed();
     backend.is_closed();
-    world.log_says("upstream timed out (110: Connection timed out) while proxying upgraded connection, client: 192.0.2.1");
+    world.log_says(
+        "upstream timed out (110: Connection timed out) while proxying upgraded connection, client: 192.0.2.1",
+    );
 }
 
 #[test]
@@ -289,12 +291,8 @@ fn a_tunnel_is_logged_when_it_ends_with_its_bytes_and_duration() {
     browser.closes();
     backend.hears("hello");
     backend.closes();
-    let expected = format!(
-        "101 {} 7 {} {} 1.500 GET /room HTTP/1.1",
-        head.len() + 7,
-        request.len() + 5,
-        SWITCHING.len() + 7,
-    );
+    let expected =
+        format!("101 {} 7 {} {} 1.500 GET /room HTTP/1.1", head.len() + 7, request.len() + 5, SWITCHING.len() + 7,);
     assert_eq!(world.access_log(), [expected]);
 }
 

@@ -30,7 +30,16 @@ impl Connection {
     /// A connection that has carried nothing yet.
     pub(crate) fn new(io: Transport) -> Connection {
         let born = Instant::now();
-        Connection { io, inbox: Vec::new(), outbox: Backlog::default(), requests: 0, born, received: 0, sent: 0, _seat: Seat::take() }
+        Connection {
+            io,
+            inbox: Vec::new(),
+            outbox: Backlog::default(),
+            requests: 0,
+            born,
+            received: 0,
+            sent: 0,
+            _seat: Seat::take(),
+        }
     }
 
     /// Begins another request.

@@ -18,6 +18,8 @@ struct Pool {
     /// By upstream, of which a worker has few; the connection used last stands at the back.
     idle: Vec<(u64, VecDeque<Idle>)>,
     sweeping: bool,
+    /// The worker drains: nothing is kept any more.
+    closed: bool,
 }
 
 impl Pool {
@@ -65,6 +67,9 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
     connection.inbox = Vec::new();
     connection.outbox.shrink();
     let start_sweeping = POOL.with_borrow_mut(|pool| {
+        if pool.closed {
+            return false;
+        }
         let idle = pool.of(upstream.id);
         if idle.len() >= limits.connections {
             idle.pop_front();
@@ -96,7 +101,16 @@ async fn sweep() {
     }
 }
 
-/// Closes all idle connections of this worker, when it drains.
-pub(crate) fn close_all() {
-    POOL.with_borrow_mut(|pool| pool.idle.clear());
+/// Closes all idle connections of this worker, and keeps none from now on: it drains.
+pub(crate) fn close() {
+    POOL.with_borrow_mut(|pool| {
+        pool.idle.clear();
+        pool.closed = true;
+    });
+}
+
+/// Keeps connections again: in-process tests drain one worker after the other on the same thread.
+#[cfg(test)]
+pub(crate) fn open() {
+    POOL.with_borrow_mut(|pool| pool.closed = false);
 }

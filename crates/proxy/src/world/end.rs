@@ -84,7 +84,12 @@ impl End {
             let differs = heard.iter().zip(expected).position(|(a, b)| a != b).unwrap_or(heard.len());
             panic!("{}: heard {} bytes of {}, good up to {differs}", self.name, heard.len(), expected.len());
         }
-        panic!("{}: heard {:?}, not {:?}", self.name, heard.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        panic!(
+            "{}: heard {:?}, not {:?}",
+            self.name,
+            heard.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
     }
 
     /// Hears a head, to its empty line.
@@ -92,7 +97,8 @@ impl End {
     pub(crate) fn hears_head(&mut self) -> String {
         self.read_all();
         let end = self.unread.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("{}: no head in {:?}", self.name, self.unread.escape_ascii().to_string()));
+        let end =
+            end.unwrap_or_else(|| panic!("{}: no head in {:?}", self.name, self.unread.escape_ascii().to_string()));
         let rest = self.unread.split_off(end + 4);
         let head = std::mem::replace(&mut self.unread, rest);
         String::from_utf8(head).expect("a head is text")

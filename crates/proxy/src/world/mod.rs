@@ -229,7 +229,11 @@ impl Drop for World {
         while network::take(None).is_some() {}
         self.clock.settle();
         let remains = self.clock.run(async { self.gateway.remains() });
-        assert_eq!(remains, (0, 0), "tasks that serve connections, and open connections, after all of them were closed");
+        assert_eq!(
+            remains,
+            (0, 0),
+            "tasks that serve connections, and open connections, after all of them were closed"
+        );
         assert_eq!(self.gateway.live_picks(), 0, "requests that the balancers still count as live");
         self.gateway.stop();
         // The pool looks once more at what it kept, finds nothing, and goes to sleep for good.

@@ -55,8 +55,20 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>;
     let word = prop_oneof![
         prop::collection::vec(any::<u8>(), 1..8),
-        prop::sample::select(vec![&b"\r\n"[..], b"\n", b"\r", b"\0", b" ", b":", b"%00", b"%", b"..", b"//", b"Host: b\r\n"])
-            .prop_map(<[u8]>::to_vec),
+        prop::sample::select(vec![
+            &b"\r\n"[..],
+            b"\n",
+            b"\r",
+            b"\0",
+            b" ",
+            b":",
+            b"%00",
+            b"%",
+            b"..",
+            b"//",
+            b"Host: b\r\n"
+        ])
+        .prop_map(<[u8]>::to_vec),
         prop::sample::select(vec![
             &b"Content-Length: 3\r\n"[..],
             b"Transfer-Encoding: chunked\r\n",

@@ -47,9 +47,7 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
         Head::Whole(length) => Arrival::Request(take(front, generation, site, length, began, pipelined, shared)),
         Head::Bad(error) => Arrival::Request(refuse(front, generation, site, error, began)),
         Head::Closed => abandon(front, generation, site, began, 400, "client prematurely closed connection"),
-        Head::TimedOut => {
-            abandon(front, generation, site, began, 408, "client timed out (110: Connection timed out)")
-        }
+        Head::TimedOut => abandon(front, generation, site, began, 408, "client timed out (110: Connection timed out)"),
     }
 }
 
@@ -133,7 +131,11 @@ fn take(
     let framed = match parsed {
         Ok(head) => match request_body(&head.headers, head.minor) {
             Ok(body) => Ok((head, body)),
-            Err(error) => Err((head, error.status(), format!("client sent {} while reading client request headers", error.describe()))),
+            Err(error) => Err((
+                head,
+                error.status(),
+                format!("client sent {} while reading client request headers", error.describe()),
+            )),
         },
         Err((error, head)) => Err((head, error.status(), error.describe().to_owned())),
     };
@@ -168,7 +170,13 @@ fn unreadable() -> Message {
 }
 
 /// A head that could not be delimited: its request line, as far as there is one, is kept for the log.
-fn refuse(front: &mut Front, generation: Arc<Generation>, site: usize, error: RequestError, began: Instant) -> (Box<Exchange>, Next) {
+fn refuse(
+    front: &mut Front,
+    generation: Arc<Generation>,
+    site: usize,
+    error: RequestError,
+    began: Instant,
+) -> (Box<Exchange>, Next) {
     front.message = unreadable();
     front.received = front.inbox.len() as u64;
     let head = RequestHead::salvage(&front.inbox);
@@ -189,7 +197,8 @@ fn abandon(
 ) -> Arrival {
     front.received = front.inbox.len() as u64;
     let head = RequestHead::salvage(&front.inbox);
-    let (mut exchange, _) = Exchange::new(generation, front.facts.clone(), site, Err((head, status)), began, front.requests);
+    let (mut exchange, _) =
+        Exchange::new(generation, front.facts.clone(), site, Err((head, status)), began, front.requests);
     exchange.request.received = front.received;
     exchange.sent.status = status;
     exchange.log(Level::Info, format_args!("{message} while reading client request headers"));

@@ -156,8 +156,10 @@ fn the_rest_of_an_unread_body_is_discarded_before_the_next_request() {
 
 #[test]
 fn a_body_over_the_limit_is_refused_and_its_rest_is_swallowed_for_a_while() {
-    let world = World::new("server { client_max_body_size 1k; lingering_timeout 2s;
-        location / { proxy_pass http://app; } } upstream app { server backend-1; }");
+    let world = World::new(
+        "server { client_max_body_size 1k; lingering_timeout 2s;
+        location / { proxy_pass http://app; } } upstream app { server backend-1; }",
+    );
     let mut browser = world.connect();
     browser.says("POST / HTTP/1.1\r\nHost: culvert.test\r\nContent-Length: 4000\r\n\r\n");
     let response = browser.hears_response();
