@@ -1,5 +1,6 @@
 //! Requests and responses through the whole gateway.
 
 mod bodies;
+mod kept;
 mod laws;
 mod upstreams;

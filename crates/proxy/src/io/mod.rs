@@ -8,3 +8,6 @@ mod transport;
 pub(crate) use backlog::Backlog;
 pub(crate) use deadline::Deadline;
 pub(crate) use transport::Transport;
+
+#[cfg(test)]
+mod tests;

@@ -69,10 +69,8 @@ fn a_drain_closes_idle_connections_and_leaves_tunnels_alone() {
     let mut idle = world.connect();
     idle.says(request("GET /"));
     idle.hears_response();
-    let mut fresh = world.connect();
     world.drains();
     idle.is_closed();
-    fresh.is_closed();
     world.passes(Duration::from_secs(30));
     browser.says("still");
     backend.hears("still");
@@ -106,6 +104,23 @@ fn a_request_that_begins_while_the_worker_drains_is_the_last_of_its_connection()
     let response = browser.hears_response();
     assert_eq!((response.header("connection"), &response.body[..]), (Some("close"), &b"here"[..]));
     browser.is_closed();
+    assert!(world.has_ended());
+}
+
+#[test]
+fn a_connection_that_was_accepted_before_the_drain_is_answered_once() {
+    let world = World::new(&site("here"));
+    let mut fresh = world.connect();
+    let mut silent = world.connect();
+    world.drains();
+    fresh.says(request("GET /"));
+    let response = fresh.hears_response();
+    assert_eq!((response.header("connection"), &response.body[..]), (Some("close"), &b"here"[..]));
+    fresh.is_closed();
+    assert!(!world.has_ended());
+    // And one that never asks is not waited for longer than ever.
+    world.passes(Duration::from_secs(60));
+    silent.is_closed();
     assert!(world.has_ended());
 }
 

@@ -7,6 +7,7 @@
 mod end;
 pub(crate) mod network;
 mod response;
+mod tests;
 
 pub(crate) use end::End;
 pub(crate) use network::Mood;

@@ -58,6 +58,7 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
         None => first_wait(&shared.generation.load(), site),
     };
     front.idle_since_now(wait);
+    let front_is_idle = front.requests > 0;
     let arrived = poll_fn(|cx| {
         if let Poll::Ready(read) = front.poll_fill(cx, FIRST_READ_BYTES) {
             return Poll::Ready(matches!(read, Ok(1..)));
@@ -71,7 +72,8 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     tokio::select! {
         biased;
         arrived = arrived => arrived,
-        () = shared.drain.started() => false,
+        // A connection that has not asked yet was accepted to be answered; only one between two requests is idle.
+        () = shared.drain.started(), if front_is_idle => false,
     }
 }
 

@@ -227,3 +227,19 @@ fn a_reader_that_stalls_on_a_short_answer_is_let_go_after_send_timeout() {
     assert!(!rest.ends_with(b"0123456789"), "{}", rest.escape_ascii());
     browser.is_closed();
 }
+
+#[test]
+fn a_body_that_nobody_reads_may_not_trickle_for_ever() {
+    let world = World::new("server { lingering_time 30s; lingering_timeout 5s; return 200 enough; }");
+    let mut browser = world.connect();
+    browser.says("POST / HTTP/1.1\r\nHost: culvert.test\r\nContent-Length: 100000\r\n\r\n");
+    assert_eq!(browser.hears_response().body, b"enough");
+    let mut seconds = 0;
+    while browser.tries_to_say("x") == 1 {
+        world.passes(secs(4));
+        seconds += 4;
+        assert!(seconds < 100, "the connection is still open");
+    }
+    assert!((30..=68).contains(&seconds), "closed after {seconds} s");
+    browser.is_closed();
+}
