@@ -3,4 +3,5 @@
 mod bodies;
 mod kept;
 mod laws;
+mod questions;
 mod upstreams;

@@ -74,7 +74,7 @@ fn the_longest_wait_of_all_is_no_overflow() {
 
 /// One call of a writer.
 #[derive(Debug, Clone)]
-enum Write {
+enum Call {
     Push(usize),
     WriteOrKeep(usize),
     Flush,
@@ -83,14 +83,14 @@ enum Write {
     Shrink,
 }
 
-fn write() -> impl Strategy<Value = Write> {
+fn call() -> impl Strategy<Value = Call> {
     let length = || prop_oneof![0..4_usize, 10..3_000_usize, 10_000..100_000_usize];
     prop_oneof![
-        length().prop_map(Write::Push),
-        length().prop_map(Write::WriteOrKeep),
-        Just(Write::Flush),
-        length().prop_map(Write::Read),
-        Just(Write::Shrink),
+        length().prop_map(Call::Push),
+        length().prop_map(Call::WriteOrKeep),
+        Just(Call::Flush),
+        length().prop_map(Call::Read),
+        Just(Call::Shrink),
     ]
 }
 
@@ -117,30 +117,30 @@ async fn read(stream: &mut tokio::io::DuplexStream, most: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn a_backlog_writes_everything_once_and_in_order(writes in prop::collection::vec(write(), 1..40), pipe in 1..5_000_usize) {
+    fn a_backlog_writes_everything_once_and_in_order(calls in prop::collection::vec(call(), 1..40), pipe in 1..5_000_usize) {
         let (written, heard, counted) = run(async {
             let (ours, mut theirs) = duplex(pipe);
             let (mut stream, mut backlog) = (Transport::Memory(ours), Backlog::default());
             let (mut written, mut heard, mut sent) = (Vec::new(), Vec::new(), 0);
-            for (nth, write) in writes.into_iter().enumerate() {
+            for (nth, call) in calls.into_iter().enumerate() {
                 let text = |length: usize| crate::world::noise(length + nth)[nth..].to_vec();
-                match write {
-                    Write::Push(length) => {
+                match call {
+                    Call::Push(length) => {
                         backlog.push(&text(length));
                         written.extend(text(length));
                     }
-                    Write::WriteOrKeep(length) => {
+                    Call::WriteOrKeep(length) => {
                         let bytes = text(length);
-                        let call = poll_fn(|cx| Poll::Ready(backlog.write_or_keep(&mut stream, cx, &bytes, &mut sent)));
-                        call.await.expect("the pipe is open");
+                        let step = poll_fn(|cx| Poll::Ready(backlog.write_or_keep(&mut stream, cx, &bytes, &mut sent)));
+                        step.await.expect("the pipe is open");
                         written.extend(bytes);
                     }
-                    Write::Flush => {
-                        let call = poll_fn(|cx| Poll::Ready(backlog.poll_write(&mut stream, cx, &mut sent).is_ready()));
-                        assert_eq!(call.await, backlog.is_empty());
+                    Call::Flush => {
+                        let step = poll_fn(|cx| Poll::Ready(backlog.poll_write(&mut stream, cx, &mut sent).is_ready()));
+                        assert_eq!(step.await, backlog.is_empty());
                     }
-                    Write::Read(length) => heard.extend(read(&mut theirs, length).await),
-                    Write::Shrink => backlog.shrink(),
+                    Call::Read(length) => heard.extend(read(&mut theirs, length).await),
+                    Call::Shrink => backlog.shrink(),
                 }
                 tokio::task::yield_now().await;
                 assert_eq!(sent as usize + backlog.len(), written.len());

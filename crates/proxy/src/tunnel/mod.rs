@@ -201,6 +201,7 @@ enum Fault {
 fn pump(cx: &mut Context<'_>, from: &mut Side, to: &mut Side) -> Poll<Result<(), (Fault, io::Error)>> {
     loop {
         ready!(to.backlog.poll_write(&mut to.io, cx, &mut to.sent)).map_err(|error| (Fault::Writing, error))?;
+        to.backlog.shrink();
         if to.write_ended {
             return Poll::Ready(Ok(()));
         }

@@ -60,8 +60,10 @@ fn conversations_do_not_move_the_time() {
 
 #[test]
 fn every_backend_is_found_by_its_name() {
-    let world = World::new("upstream app { server backend-1; server backend-2; }
-        server { location / { proxy_pass http://app; } }");
+    let world = World::new(
+        "upstream app { server backend-1; server backend-2; }
+        server { location / { proxy_pass http://app; } }",
+    );
     let mut browsers: Vec<_> = (0..2).map(|_| world.connect()).collect();
     browsers.iter_mut().for_each(|browser| browser.says(handshake("/")));
     let (second, first) = (world.accept_at("backend-2"), world.accept());
