@@ -111,10 +111,10 @@ fn start(options: Options, config: Config) -> ExitCode {
     finish(culvert_proxy::run(Launch { config, reload, foreground: false, ready: None }))
 }
 
-/// Reads the configuration again; a bad one gives its errors as log lines.
-pub(crate) fn reload(options: &Options) -> Result<Config, Vec<String>> {
+/// Reads the configuration again; its warnings, or a bad one's errors, come as log lines.
+pub(crate) fn reload(options: &Options) -> Result<(Config, Vec<String>), Vec<String>> {
     match culvert_conf::load(options) {
-        Ok(loaded) => Ok(loaded.config),
+        Ok(loaded) => Ok((loaded.config, loaded.warnings.iter().map(ToString::to_string).collect())),
         Err(report) => Err(report.lines()),
     }
 }

@@ -12,7 +12,7 @@ mod upstream;
 #[cfg(test)]
 mod world;
 
-pub use lifecycle::{Launch, check, run};
+pub use lifecycle::{Launch, Reload, check, run};
 
 /// The version of nginx whose documentation the configuration language follows: `$nginx_version`.
 pub const NGINX_VERSION: &str = "1.31.0";

@@ -16,12 +16,16 @@ pub(crate) use worker::Shared;
 use culvert_conf::config::Config;
 use plan::Plan;
 
+/// Reads the configuration anew: the configuration and its warnings, or the errors. Both are lines in nginx's form:
+/// `[warn] …`, `[emerg] …`.
+pub type Reload = Box<dyn FnMut() -> Result<(Config, Vec<String>), Vec<String>> + Send>;
+
 /// Everything that a start needs.
 pub struct Launch {
     /// What to run.
     pub config: Config,
-    /// Reads the configuration anew, for a reload. The errors are lines in nginx's form: `[emerg] …`.
-    pub reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
+    /// Reads the configuration anew, for a reload.
+    pub reload: Reload,
     /// Stay in the foreground, whatever `daemon`, `user` and `pid` say: for the demo.
     pub foreground: bool,
     /// Called once when all listeners are bound.

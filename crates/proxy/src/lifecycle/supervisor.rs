@@ -4,7 +4,7 @@ use super::pid_file::PidFile;
 use super::plan::Plan;
 use super::sockets::{Fresh, Sockets};
 use super::worker::{Command, Worker};
-use super::{Generation, Launch, privileges};
+use super::{Generation, Launch, Reload, privileges};
 use crate::listen;
 use crate::observe::error_log::{ErrorSink, os_error};
 use arc_swap::ArcSwap;
@@ -56,7 +56,7 @@ struct Supervisor {
     leaving: Vec<Worker>,
     sockets: Sockets,
     worker_ended: Arc<Notify>,
-    reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
+    reload: Reload,
     pid_file: Option<PidFile>,
 }
 
@@ -133,7 +133,7 @@ impl Supervisor {
         plan: Plan,
         mut sockets: Sockets,
         fresh: Fresh,
-        reload: Box<dyn FnMut() -> Result<Config, Vec<String>> + Send>,
+        reload: Reload,
         pid_file: Option<PidFile>,
     ) -> Supervisor {
         let sites = sockets.replace(fresh, &plan.listens, &[]);
@@ -195,7 +195,8 @@ impl Supervisor {
     fn reload(&mut self) {
         self.log(Level::Notice, "reconfiguring");
         let result = privileges::raised(|| {
-            let config = (self.reload)()?;
+            let (config, warnings) = (self.reload)()?;
+            self.log_lines(&warnings);
             let plan = Plan::new(config, Some(&self.generation.load()))?;
             self.replace(plan)
         });

@@ -171,3 +171,38 @@ fn an_unchanged_upstream_keeps_its_idle_connections_over_a_reload() {
     backend.says(ok("second"));
     assert_eq!(browser.hears_response().body, b"second");
 }
+
+#[test]
+fn two_thousand_mixed_good_and_bad_connections_leave_nothing_behind() {
+    let world = World::new(&site("here"));
+    let mut open = Vec::new();
+    for nth in 0..2_000 {
+        let mut browser = world.connect();
+        match nth % 8 {
+            0 => browser.says(request("GET /")),
+            1 => browser.says("GET /half HTTP/1.1\r\nHo"),
+            2 => browser.says("\0\x01\x02 garbage\r\n\r\n"),
+            3 => browser.says("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            4 => browser.says("POST /app HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome"),
+            5 => browser.says(request("GET /app")),
+            6 => browser.says(crate::world::handshake("/room")),
+            _ => {}
+        }
+        if let Some(mut backend) = world.arrives() {
+            match nth % 3 {
+                0 => backend.says("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"),
+                1 => backend.says(crate::world::SWITCHING),
+                _ => {}
+            }
+            open.push(backend);
+        }
+        open.push(browser);
+        // Every other one goes at once, its peer later; the rest goes with the world.
+        if nth % 2 == 0 {
+            let at = (nth * 7919) % open.len();
+            open.swap_remove(at).closes();
+        }
+    }
+    world.passes(Duration::from_secs(30));
+    world.log_may_say("");
+}

@@ -72,7 +72,11 @@ impl LogFiles {
                     Ok(file) => {
                         files.insert(target.clone(), file);
                     }
-                    Err(error) => errors.push(open_failed(target, &error)),
+                    // Many locations name the same log; one message says it all.
+                    Err(error) => match open_failed(target, &error) {
+                        known if errors.contains(&known) => {}
+                        message => errors.push(message),
+                    },
                 },
             }
         }
