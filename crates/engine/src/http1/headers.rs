@@ -83,6 +83,24 @@ impl Headers {
     }
 }
 
+/// Appends a header line. Line ends and NUL in a value, as decoded variables may bring them, become spaces: no value can
+/// begin another line (RFC 9110 section 5.5).
+pub fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    push_text(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends text that must stay on one line.
+pub fn push_text(out: &mut Vec<u8>, text: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    if memchr::memchr3(b'\r', b'\n', 0, text).is_some() {
+        out[start..].iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | 0)).for_each(|b| *b = b' ');
+    }
+}
+
 fn slice(block: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &block[start as usize..end as usize]
 }
@@ -126,6 +144,13 @@ mod tests {
         let lines: Vec<_> = headers.iter().collect();
         assert_eq!(lines, [(&b"Host"[..], &b"a"[..]), (b"X-Empty", b""), (b"host", b"b")]);
         assert_eq!(headers.all("HOST").count(), 2);
+    }
+
+    #[test]
+    fn no_value_begins_another_line() {
+        let mut out = Vec::new();
+        push_line(&mut out, b"X-Uri", b"/a\r\nX-Injected: yes\0");
+        assert_eq!(out, b"X-Uri: /a  X-Injected: yes \r\n");
     }
 
     #[test]

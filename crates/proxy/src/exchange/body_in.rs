@@ -31,6 +31,12 @@ pub(super) async fn read_ahead<C: Client>(exchange: &mut Exchange, client: &mut 
     if let Some(kept) = &exchange.request.body_bytes {
         return Ok(RequestBody::Kept(kept.clone()));
     }
+    if exchange.request.body_is_spent {
+        // An error page on another server would get what is left, framed as if it were all.
+        exchange.log(Level::Error, "the request's body was sent to another server already and can't be sent again");
+        exchange.error_page_used = true;
+        return Err(Next::Status(exchange.forced_status.unwrap_or(502)));
+    }
     let length = match exchange.request.body {
         BodyLength::None | BodyLength::Sized(0) => return Ok(RequestBody::Kept(Bytes::new())),
         BodyLength::Sized(length) => Some(length),
@@ -45,7 +51,7 @@ pub(super) async fn read_ahead<C: Client>(exchange: &mut Exchange, client: &mut 
         None => location.client_body_buffer_size.max(CHUNKED_BYTES_KEPT),
     };
     let wait = if location.proxy.request_buffering { location.client_body_timeout } else { Duration::ZERO };
-    let mut first = Vec::new();
+    let mut first = std::mem::take(&mut exchange.request.body_ahead);
     while first.len() < room && !client.body_is_read() {
         let left = room - first.len();
         match timeout(wait, poll_fn(|cx| client.poll_body(cx, &mut first, left))).await {

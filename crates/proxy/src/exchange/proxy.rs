@@ -45,11 +45,25 @@ enum TryError {
 /// Relays the request to `pass`.
 pub(super) async fn relay<C: Client>(exchange: &mut Exchange, client: &mut C, pass: &ProxyPass) -> Next {
     match prepare(exchange, client, pass).await {
-        Ok(mut job) => match find_answer(exchange, client, &mut job).await {
-            Ok(answer) => deliver(exchange, client, &job, answer).await,
-            Err(next) => next,
-        },
+        Ok(mut job) => {
+            let before = client.received();
+            let next = match find_answer(exchange, client, &mut job).await {
+                Ok(answer) => deliver(exchange, client, &job, answer).await,
+                Err(next) => next,
+            };
+            leave_body(exchange, job.body, client.received() > before);
+            next
+        }
         Err(next) => next,
+    }
+}
+
+/// Leaves a streamed body to whoever comes next, an error page on another server for one, as far as it is still whole.
+fn leave_body(exchange: &mut Exchange, body: RequestBody, was_read_on: bool) {
+    match body {
+        RequestBody::Streamed { .. } if was_read_on => exchange.request.body_is_spent = true,
+        RequestBody::Streamed { first, .. } => exchange.request.body_ahead = first,
+        RequestBody::Kept(_) => {}
     }
 }
 
@@ -152,6 +166,7 @@ async fn attempt<C: Client>(
     };
     connection.outbox.push(&request_out::compose(exchange, job.wish, body));
     let mut pump = Pump::start(&job.body, &mut connection);
+    let received_before = client.received();
     let awaited = relay::await_head(job.bounds, client, &mut connection, &mut pump).await;
     note_bytes(exchange, &connection);
     match awaited {
@@ -161,8 +176,10 @@ async fn attempt<C: Client>(
         }
         Err(HeadError::Upstream(failure, message)) => {
             let stale = reused && connection.received == 0 && failure == TryFailure::Error;
+            // What was read of a streamed body for this server is gone with it.
+            let request_sent = connection.sent > 0 || client.received() > received_before;
             pick.ends(if stale { Ending::Abandoned } else { Ending::Failed });
-            Err(TryError::Failed { failure, message, request_sent: connection.sent > 0, reused: stale })
+            Err(TryError::Failed { failure, message, request_sent, reused: stale })
         }
         Err(HeadError::ClientGone) => Err(TryError::Final(client_gone(exchange))),
         Err(HeadError::ClientStalled) => Err(TryError::Final(body_in::time_out(exchange, client))),

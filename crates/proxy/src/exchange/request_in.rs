@@ -42,6 +42,10 @@ pub(crate) struct Request {
     pub(crate) nth: u64,
     /// Bytes received: head and body.
     pub(crate) received: u64,
+    /// What was read ahead of a body that is streamed, for the next server that it is sent to.
+    pub(crate) body_ahead: Vec<u8>,
+    /// A part of the body went to a server and is not here any more: no other can be sent the whole of it.
+    pub(crate) body_is_spent: bool,
     /// The body, where it was held in memory: `$request_body`.
     pub(crate) body_bytes: Option<Bytes>,
     /// Whether it came behind another request in one read.
@@ -68,6 +72,8 @@ impl Request {
             began,
             nth,
             received: 0,
+            body_ahead: Vec::new(),
+            body_is_spent: false,
             body_bytes: None,
             pipelined: false,
             id: OnceCell::new(),

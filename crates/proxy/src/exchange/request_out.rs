@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use super::handshake::{Wish, is_h2c};
-use culvert_engine::http1::BodyLength;
+use culvert_engine::http1::{BodyLength, push_line};
 use culvert_engine::websocket::has_token;
 
 /// Headers that are about one hop only (RFC 9110 section 7.6.1), or that the gateway writes itself.
@@ -26,14 +26,26 @@ pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<
     let http_1_1 = exchange.location.proxy.http_1_1 || wish != Wish::None || body == BodyLength::Chunked;
     out.extend_from_slice(request.method());
     out.push(b' ');
-    out.extend_from_slice(&request.upstream_uri);
+    push_target(&mut out, &request.upstream_uri);
     out.extend_from_slice(if http_1_1 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
     let upgrade_refused = set_headers(exchange, wish, &mut out);
     default_headers(exchange, wish, upgrade_refused, &mut out);
-    body_headers(exchange, body, &mut out);
+    body_headers(body, &mut out);
     client_headers(exchange, &mut out);
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// Appends the request target. What can't stand in a request line, as a decoded variable may bring it, is encoded.
+fn push_target(out: &mut Vec<u8>, target: &[u8]) {
+    let breaks_line = |b: u8| b <= b' ' || b == 0x7f;
+    match target.iter().any(|&b| breaks_line(b)) {
+        false => out.extend_from_slice(target),
+        true => target.iter().for_each(|&b| match breaks_line(b) {
+            true => out.extend_from_slice(format!("%{b:02X}").as_bytes()),
+            false => out.push(b),
+        }),
+    }
 }
 
 /// The `proxy_set_header`s. Returns whether one of them would have forwarded an `Upgrade` that must not be.
@@ -43,20 +55,20 @@ fn set_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) -> bool {
     let mut connection = None;
     for header in exchange.location.proxy.set_headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name.as_bytes());
-        if wish == Wish::WebSocket && is("connection") {
+        if (wish == Wish::WebSocket && is("connection")) || is("content-length") || is("transfer-encoding") {
             continue;
         }
         let value = exchange.render(&header.value);
         if (is("upgrade") && is_h2c(&value)) || is("http2-settings") {
             refused = true;
         } else if !value.is_empty() && !is("connection") {
-            line(out, &header.name, &value);
+            push_line(out, &header.name, &value);
         } else if !value.is_empty() {
             connection = Some(value);
         }
     }
     if let Some(connection) = connection.filter(|_| !refused) {
-        line(out, b"Connection", &connection);
+        push_line(out, b"Connection", &connection);
     }
     refused
 }
@@ -66,22 +78,21 @@ fn default_headers(exchange: &Exchange, wish: Wish, upgrade_refused: bool, out: 
     if !sets(exchange, "host") {
         let host = exchange.proxied.as_ref().map(|(host, _)| &host[..]).unwrap_or_default();
         // nginx puts `localhost` where a unix socket has no name that a Host header could have.
-        line(out, b"Host", if host.starts_with(b"unix:") { b"localhost" } else { host });
+        push_line(out, b"Host", if host.starts_with(b"unix:") { b"localhost" } else { host });
     }
     if wish == Wish::WebSocket {
-        line(out, b"Connection", b"Upgrade");
-        line(out, b"Upgrade", b"websocket");
+        push_line(out, b"Connection", b"Upgrade");
+        push_line(out, b"Upgrade", b"websocket");
     } else if upgrade_refused || !sets(exchange, "connection") {
-        line(out, b"Connection", b"close");
+        push_line(out, b"Connection", b"close");
     }
 }
 
-fn body_headers(exchange: &Exchange, body: BodyLength, out: &mut Vec<u8>) {
+/// Framing is the gateway's own, whatever the configuration sets: a message must end where both sides think it ends.
+fn body_headers(body: BodyLength, out: &mut Vec<u8>) {
     match body {
-        BodyLength::Sized(length) if !sets(exchange, "content-length") => {
-            line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
-        }
-        BodyLength::Chunked => line(out, b"Transfer-Encoding", b"chunked"),
+        BodyLength::Sized(length) => push_line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes()),
+        BodyLength::Chunked => push_line(out, b"Transfer-Encoding", b"chunked"),
         _ => {}
     }
 }
@@ -96,7 +107,7 @@ fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
     for (name, value) in headers.iter() {
         let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
         if !is_own && !is_set(exchange, name) && !is_nominated(name) {
-            line(out, name, value);
+            push_line(out, name, value);
         }
     }
 }
@@ -107,11 +118,4 @@ fn sets(exchange: &Exchange, name: &str) -> bool {
 
 fn is_set(exchange: &Exchange, name: &[u8]) -> bool {
     exchange.location.proxy.set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(name))
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

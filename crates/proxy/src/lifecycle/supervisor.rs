@@ -129,13 +129,7 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
 }
 
 impl Supervisor {
-    fn new(
-        plan: Plan,
-        mut sockets: Sockets,
-        fresh: Fresh,
-        reload: Reload,
-        pid_file: Option<PidFile>,
-    ) -> Supervisor {
+    fn new(plan: Plan, mut sockets: Sockets, fresh: Fresh, reload: Reload, pid_file: Option<PidFile>) -> Supervisor {
         let sites = sockets.replace(fresh, &plan.listens, &[]);
         Supervisor {
             generation: Arc::new(ArcSwap::from_pointee(generation(plan, sites))),

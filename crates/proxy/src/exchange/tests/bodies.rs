@@ -257,3 +257,44 @@ fn a_request_behind_a_streamed_body_is_the_next_one() {
     assert_eq!(browser.hears_response().body, b"ok");
     assert!(world.accept().hears_head().starts_with("GET /second "));
 }
+
+const FALLBACK: &str = "upstream app { server backend-1; }
+    upstream spare { server backend-2; }
+    server {
+        client_max_body_size 0;
+        location / {
+            proxy_pass http://app; proxy_http_version 1.1; proxy_request_buffering off; error_page 502 = @spare;
+        }
+        location @spare { proxy_pass http://spare; proxy_http_version 1.1; }
+    }";
+
+#[test]
+fn a_streamed_body_that_another_server_took_is_never_sent_on_cut_short() {
+    let world = World::new(FALLBACK);
+    world.log_may_say("prematurely closed");
+    world.log_may_say("sent to another server already");
+    let mut browser = world.connect();
+    browser.says(CHUNKED_POST);
+    let mut backend = world.accept();
+    backend.hears_head();
+    browser.says(chunk("first half"));
+    backend.hears(chunk("first half"));
+    backend.closes();
+    assert_eq!(browser.hears_response().status, 502);
+    world.nobody_arrives();
+}
+
+#[test]
+fn a_body_that_no_server_took_goes_whole_to_the_error_page_s_server() {
+    let world = World::new(FALLBACK);
+    world.mood("backend-1", crate::world::Mood::Refusing);
+    world.log_may_say("connect() failed");
+    let mut browser = world.connect();
+    browser.says(format!("{CHUNKED_POST}{}", chunk("first half")));
+    browser.says(format!("{}{}", chunk("second half"), chunk("")));
+    let mut backend = world.accept();
+    assert!(backend.hears_head().contains("Content-Length: 21"));
+    backend.hears("first halfsecond half");
+    backend.says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(browser.hears_response().status, 200);
+}

@@ -4,7 +4,7 @@ use super::connection::Message;
 use crate::exchange::client::OutHead;
 use crate::exchange::reason;
 use crate::observe::clock;
-use culvert_engine::http1::Headers;
+use culvert_engine::http1::{Headers, push_line, push_text};
 
 /// Appends the head of a response; `keepalive_header` is the second parameter of `keepalive_timeout`.
 pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
@@ -12,7 +12,7 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(format!("{:03}", head.status).as_bytes());
     match &head.reason {
-        Some(own) => out.extend_from_slice(own),
+        Some(own) => push_text(out, own),
         None => {
             out.push(b' ');
             out.extend_from_slice(reason(head.status).as_bytes());
@@ -20,7 +20,7 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
     }
     out.extend_from_slice(b"\r\n");
     if head.headers.first("server").is_none() {
-        line(out, b"Server", head.server.as_bytes());
+        push_line(out, b"Server", head.server.as_bytes());
     }
     if head.headers.first("date").is_none() {
         out.extend_from_slice(b"Date: ");
@@ -28,17 +28,17 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
         out.extend_from_slice(b"\r\n");
     }
     if let Some(length) = head.content_length {
-        line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        push_line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
     }
     if message.chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    line(out, b"Connection", connection.as_bytes());
+    push_line(out, b"Connection", connection.as_bytes());
     if let Some(seconds) = keepalive_header.filter(|_| connection == "keep-alive") {
-        line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
+        push_line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
     }
     for (name, value) in head.headers.iter() {
-        line(out, name, value);
+        push_line(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -61,14 +61,7 @@ pub(super) fn chunk_size(length: usize, out: &mut Vec<u8>) {
 pub(super) fn last_chunk(trailers: Option<&Headers>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.iter().flat_map(|trailers| trailers.iter()) {
-        line(out, name, value);
+        push_line(out, name, value);
     }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
