@@ -8,6 +8,7 @@ mod location;
 mod log;
 mod main;
 mod upstream;
+mod websocket;
 
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use location::{
@@ -18,6 +19,7 @@ pub use location::{
 pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
 pub use main::{Main, User};
 pub use upstream::{PeerAddr, Upstream, UpstreamServer};
+pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 
 use std::fmt;
 use std::path::Path;

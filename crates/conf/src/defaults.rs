@@ -85,6 +85,7 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
         error_logs,
         log_not_found: true,
         proxy: Arc::new(proxy()),
+        websocket: Arc::new(websocket()),
     }
 }
 
@@ -113,5 +114,17 @@ fn proxy() -> ProxySettings {
         websocket: true,
         ignore_client_abort: false,
         socket_keepalive: false,
+    }
+}
+
+fn websocket() -> WebSocketSettings {
+    WebSocketSettings {
+        frames: true,
+        policy: Arc::default(),
+        origins: None,
+        subprotocols: None,
+        deflate: Deflate::Pass,
+        close_timeout: Duration::from_secs(5),
+        log_open: false,
     }
 }

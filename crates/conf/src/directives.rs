@@ -20,12 +20,15 @@ pub(crate) mod server_name;
 pub(crate) mod types;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
+pub(crate) mod websocket;
+pub(crate) mod websocket_handshake;
+pub(crate) mod websocket_limits;
 
 use crate::registry::{Contexts, Module};
 use crate::scope::Scope;
 use std::sync::Arc;
 
-/// The modules, in the order of the reference.
+/// nginx's modules, then Culvert's own, in the order of the reference.
 pub(crate) const MODULES: &[Module] = &[
     Module { name: "core", rows: core::ROWS },
     Module { name: "ngx_http_core_module", rows: http_core::ROWS },
@@ -40,6 +43,9 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },
+    Module { name: "WebSockets: frames and lifetime", rows: websocket::ROWS },
+    Module { name: "WebSockets: handshake", rows: websocket_handshake::ROWS },
+    Module { name: "WebSockets: limits", rows: websocket_limits::ROWS },
 ];
 
 /// Settles what the values of a block imply for each other, before its children inherit them.
@@ -51,4 +57,5 @@ pub(crate) fn settle(scope: &mut Scope<'_>) {
         scope.location.access_logs = Arc::new([]);
     }
     proxy::settle_buffers(scope);
+    websocket::settle_frames(scope);
 }

@@ -4,7 +4,7 @@
 //! child blocks. A child starts from a clone of its parent's resolved values.
 
 use crate::Options;
-use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream};
+use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream, WebSocketSettings};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
@@ -15,6 +15,7 @@ use crate::syntax::{Block, Directive};
 use crate::variables::Variables;
 use culvert_engine::route::LocationTree;
 use culvert_engine::template::Template;
+use culvert_engine::websocket::Policy;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -141,6 +142,16 @@ impl<'w> Scope<'w> {
     /// The proxy module's values of this block, to change.
     pub(crate) fn proxy(&mut self) -> &mut ProxySettings {
         Arc::make_mut(&mut self.location.proxy)
+    }
+
+    /// What this block says about WebSockets, to change.
+    pub(crate) fn websocket(&mut self) -> &mut WebSocketSettings {
+        Arc::make_mut(&mut self.location.websocket)
+    }
+
+    /// What this block says about their frames, to change.
+    pub(crate) fn frame_policy(&mut self) -> &mut Policy {
+        Arc::make_mut(&mut self.websocket().policy)
     }
 
     /// An absolute path from one relative to the prefix.

@@ -46,8 +46,25 @@ const FIXED_MEMBERS: &[&str] =
 /// Built-in variables that nginx lets a configuration change.
 const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
 
-/// Built-in variables that nginx lets a configuration redefine.
-const REDEFINABLE: &[Builtin] = &[Builtin::ProxyHost, Builtin::ProxyPort, Builtin::CulvertVersion];
+/// Built-in variables that nginx lets a configuration redefine. It does not know Culvert's own, so a file written for it
+/// may use their names.
+const REDEFINABLE: &[Builtin] = &[
+    Builtin::ProxyHost,
+    Builtin::ProxyPort,
+    Builtin::CulvertVersion,
+    Builtin::WebsocketBytesReceived,
+    Builtin::WebsocketBytesSent,
+    Builtin::WebsocketCloseCause,
+    Builtin::WebsocketCloseCode,
+    Builtin::WebsocketCloseReason,
+    Builtin::WebsocketClosedBy,
+    Builtin::WebsocketExtensions,
+    Builtin::WebsocketMessagesReceived,
+    Builtin::WebsocketMessagesSent,
+    Builtin::WebsocketPingRtt,
+    Builtin::WebsocketProtocol,
+    Builtin::WebsocketViolations,
+];
 
 impl Variables {
     /// Notes the names that directives anywhere in the tree define, before any of them is used. Directives that are

@@ -111,6 +111,18 @@ builtins! {
     UpstreamResponseTime "upstream_response_time" "Seconds until the last byte from the upstream server, one number per try.";
     UpstreamStatus "upstream_status" "The status that the upstream server answered, one number per try.";
     Uri "uri" "The current URI of the request: decoded, normalised, and changed by internal redirects.";
+    WebsocketBytesReceived "websocket_bytes_received" "Bytes of the WebSocket messages from the client, frame headers not counted. Like the other values of a tunnel's frames it is known once the tunnel has ended, and not in the raw mode.";
+    WebsocketBytesSent "websocket_bytes_sent" "Bytes of the WebSocket messages to the client, frame headers not counted.";
+    WebsocketCloseCause "websocket_close_cause" "Why the WebSocket ended: `close`, `reset`, `eof`, `idle`, `ping_timeout`, `limit`, `rate`, `protocol`, `age`, `drain` or `timeout`.";
+    WebsocketCloseCode "websocket_close_code" "The code of the Close frame that ended the WebSocket; 1005 for one without a code.";
+    WebsocketCloseReason "websocket_close_reason" "The reason in the Close frame that ended the WebSocket.";
+    WebsocketClosedBy "websocket_closed_by" "Who ended the WebSocket: `client`, `server` or `gateway`.";
+    WebsocketExtensions "websocket_extensions" "The extensions that the handshake negotiated.";
+    WebsocketMessagesReceived "websocket_messages_received" "WebSocket messages from the client.";
+    WebsocketMessagesSent "websocket_messages_sent" "WebSocket messages to the client.";
+    WebsocketPingRtt "websocket_ping_rtt" "Seconds between the gateway's last ping to the client and its pong, with milliseconds.";
+    WebsocketProtocol "websocket_protocol" "The subprotocol that the handshake negotiated.";
+    WebsocketViolations "websocket_violations" "How often the frames of a WebSocket broke a rule of RFC 6455, where they are validated, or a limit.";
 }
 
 families! {

@@ -1,6 +1,6 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, Place};
+use super::{AccessLog, ErrorLog, Place, WebSocketSettings};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -74,6 +74,8 @@ pub struct Location {
     pub log_not_found: bool,
     /// Everything that begins with `proxy_`, shared by all locations that say nothing of their own.
     pub proxy: Arc<ProxySettings>,
+    /// Everything that begins with `websocket_`, shared in the same way.
+    pub websocket: Arc<WebSocketSettings>,
 }
 
 /// How a location is matched.

@@ -24,34 +24,61 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::new("log_format", Contexts::HTTP, Arity::AtLeast(2), log_format).repeats().doc(
         "A name and what a line of the access log looks like. `escape=default` writes odd bytes as `\\xXX`, \
-         `escape=json` as JSON strings need it, `escape=none` as they are. `combined` is defined already.",
+         `escape=json` as JSON strings need it, `escape=none` as they are. `combined` is defined already, and \
+         so is `websocket` where the file does not define it: a line about a WebSocket, with what it carried and how \
+         it ended.",
     ),
 ];
 
 const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
                         \"$http_referer\" \"$http_user_agent\"";
 
-/// The formats by name, with the order of their definition: a name must be defined before it is used.
-pub(crate) struct Formats(HashMap<String, (usize, Arc<LogFormat>)>);
+/// Culvert's own: who and when, what was asked and answered, what was carried, how it ended, and where.
+const WEBSOCKET: &str = "$remote_addr [$time_local] \"$request\" $status to=$upstream_addr age=$request_time \
+                         received=$websocket_messages_received/$websocket_bytes_received \
+                         sent=$websocket_messages_sent/$websocket_bytes_sent code=$websocket_close_code \
+                         by=$websocket_closed_by cause=$websocket_close_cause rtt=$websocket_ping_rtt \
+                         protocol=\"$websocket_protocol\"";
+
+/// The formats by name.
+pub(crate) struct Formats {
+    /// With the order of their definition: a name must be defined before it is used.
+    named: HashMap<String, (usize, Arc<LogFormat>)>,
+    /// What `websocket` means until the file defines a format of that name, as files written for nginx may.
+    websocket: Arc<LogFormat>,
+}
 
 impl Formats {
-    /// The predefined format alone.
+    /// The predefined formats alone.
     pub(crate) fn new() -> Formats {
-        let line = Template::parse(COMBINED, |name| variable::builtin(name).expect("combined uses built-in variables"));
-        let line = line.expect("combined is a good template");
-        let format = LogFormat { name: "combined".into(), escape: Escape::Default, line };
-        Formats(HashMap::from([("combined".to_owned(), (0, Arc::new(format)))]))
+        let combined = predefined("combined", COMBINED);
+        let named = HashMap::from([("combined".to_owned(), (0, combined))]);
+        Formats { named, websocket: predefined("websocket", WEBSOCKET) }
     }
 
-    /// The predefined format.
+    /// nginx's predefined format.
     pub(crate) fn combined(&self) -> Arc<LogFormat> {
-        self.0["combined"].1.clone()
+        self.named["combined"].1.clone()
     }
+
+    /// The format of this name for a directive that is read as the `order`-th.
+    fn find(&self, name: &str, order: usize) -> Option<Arc<LogFormat>> {
+        match self.named.get(name) {
+            Some((defined, format)) => (*defined < order).then(|| format.clone()),
+            None => (name == self.websocket.name).then(|| self.websocket.clone()),
+        }
+    }
+}
+
+fn predefined(name: &str, line: &str) -> Arc<LogFormat> {
+    let builtin = |name: &str| variable::builtin(name).expect("predefined formats use built-in variables");
+    let line = Template::parse(line, builtin).expect("predefined formats are good templates");
+    Arc::new(LogFormat { name: name.into(), escape: Escape::Default, line })
 }
 
 fn log_format(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let name = directive.arg(1).to_owned();
-    if scope.world.formats.0.contains_key(&name) {
+    if scope.world.formats.named.contains_key(&name) {
         return Err(Fault::at(1, format!("duplicate \"log_format\" name \"{name}\"")));
     }
     let (escape, first) = match directive.arg(2).strip_prefix("escape=") {
@@ -68,7 +95,7 @@ fn log_format(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
         _ => fault,
     })?;
     let format = Arc::new(LogFormat { name: name.clone(), escape, line });
-    scope.world.formats.0.insert(name, (directive.order, format));
+    scope.world.formats.named.insert(name, (directive.order, format));
     Ok(())
 }
 
@@ -89,10 +116,8 @@ fn access_log(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
     }
     let target = access_target(scope, directive)?;
     let name = directive.args().get(1).map_or("combined", |word| &word.text);
-    let format = match scope.world.formats.0.get(name) {
-        Some((order, format)) if *order < directive.order => format.clone(),
-        _ => return Err(Fault::at(2, format!("unknown log format \"{name}\""))),
-    };
+    let format = scope.world.formats.find(name, directive.order);
+    let format = format.ok_or_else(|| Fault::at(2, format!("unknown log format \"{name}\"")))?;
     let mut condition = None;
     for number in 3..=directive.args().len() {
         if let Some(value) = directive.arg(number).strip_prefix("if=") {

@@ -1,5 +1,6 @@
 //! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
 
+use crate::io::Deadline;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use std::io;
@@ -78,6 +79,13 @@ pub(crate) trait Client: Send {
 
     /// How many bytes the client has not taken yet.
     fn backlog(&self) -> usize;
+
+    /// The connection's timer, lent out while one of the client's own waits does not need it: registering a new one for each
+    /// request costs more than moving an old one.
+    fn lend_deadline(&mut self) -> Deadline;
+
+    /// Takes the timer back.
+    fn return_deadline(&mut self, deadline: Deadline);
 
     /// Writes what is queued; ready once all of it is out.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

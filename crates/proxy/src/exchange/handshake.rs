@@ -1,7 +1,11 @@
 //! Whether a request wants to become a tunnel, and what is written for it.
 
 use super::Exchange;
-use culvert_engine::websocket::{Offer, has_token};
+use culvert_conf::config::{Deflate, Level, WebSocketSettings};
+use culvert_engine::http1::Headers;
+use culvert_engine::websocket::{Offer, Session, has_token};
+use std::borrow::Cow;
+use tokio::time::Instant;
 
 /// What the request to the upstream says about upgrading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,4 +47,125 @@ fn is_handshake(exchange: &Exchange) -> bool {
         host: headers.first("host").is_some(),
     }
     .is_handshake()
+}
+
+/// Whether the handshake is about a WebSocket, so that the location's `websocket_*` directives apply.
+pub(super) fn is_websocket(exchange: &Exchange) -> bool {
+    exchange.request.head.headers.first("upgrade").is_some_and(|upgrade| has_token(upgrade, "websocket"))
+}
+
+/// `websocket_origin`: whether the page that asks may. Cookies are sent along with a handshake from any page, so a server
+/// that trusts them trusts every page (cross-site WebSocket hijacking).
+pub(super) fn admit(exchange: &Exchange) -> Result<(), u16> {
+    let settings = &exchange.location.websocket;
+    let Some(rule) = settings.origins.as_ref().filter(|_| is_websocket(exchange)) else { return Ok(()) };
+    let origin = exchange.request.head.headers.first("origin");
+    if rule.allows(origin) {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(origin.unwrap_or(b"-")).into_owned();
+    let verdict = if rule.report_only { "would be refused" } else { "is refused" };
+    exchange.log(Level::Warn, format_args!("a WebSocket from origin \"{shown}\" {verdict}"));
+    if rule.report_only { Ok(()) } else { Err(403) }
+}
+
+/// What becomes of a header of the client's handshake: the offers that the location allows. `None` drops the line.
+pub(super) fn offer<'v>(settings: &WebSocketSettings, name: &[u8], value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+    let offered = match (&settings.subprotocols, settings.deflate) {
+        (Some(allowed), _) if name.eq_ignore_ascii_case(b"sec-websocket-protocol") => {
+            let is_allowed = |offer: &&[u8]| allowed.iter().any(|allowed| allowed.as_bytes() == *offer);
+            items(value).filter(is_allowed).collect::<Vec<_>>().join(&b", "[..])
+        }
+        (_, Deflate::Refuse) if is_extensions(name) => {
+            items(value).filter(|offer| !is_deflate(offer)).collect::<Vec<_>>().join(&b", "[..])
+        }
+        (_, Deflate::Cap { client_max_window_bits, server_max_window_bits, no_context_takeover })
+            if is_extensions(name) =>
+        {
+            let cap = |offer: &[u8]| match is_deflate(offer) {
+                true => capped(offer, client_max_window_bits, server_max_window_bits, no_context_takeover),
+                false => offer.to_vec(),
+            };
+            items(value).map(cap).collect::<Vec<_>>().join(&b", "[..])
+        }
+        _ => return Some(Cow::Borrowed(value)),
+    };
+    (!offered.is_empty()).then_some(Cow::Owned(offered))
+}
+
+/// What looks at the frames of the tunnel that the upstream has just agreed to; `None` where nothing is to.
+pub(super) fn session(exchange: &Exchange) -> Option<Session> {
+    let settings = &exchange.location.websocket;
+    let answered = exchange.upstream_headers.first("upgrade");
+    if !settings.frames || !answered.is_some_and(|upgrade| has_token(upgrade, "websocket")) {
+        return None;
+    }
+    let compressed = chose_deflate(&exchange.upstream_headers);
+    let now = Instant::now().into_std();
+    Some(Session::new(settings.policy.clone(), compressed, now, &mut rand::random::<u64>))
+}
+
+fn is_extensions(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"sec-websocket-extensions")
+}
+
+fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// Whether an offered or chosen extension is permessage-deflate (RFC 7692).
+pub(super) fn is_deflate(extension: &[u8]) -> bool {
+    let name = extension.split(|&b| b == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(b"permessage-deflate")
+}
+
+/// Whether the server has chosen permessage-deflate.
+pub(super) fn chose_deflate(headers: &Headers) -> bool {
+    headers.all("sec-websocket-extensions").flat_map(items).any(is_deflate)
+}
+
+/// An offer of permessage-deflate with smaller windows (RFC 7692 section 7.1.2). The client's window can be bounded only if
+/// the client offers to have it bounded.
+fn capped(offer: &[u8], client: Option<u8>, server: Option<u8>, no_context_takeover: bool) -> Vec<u8> {
+    let mut out = b"permessage-deflate".to_vec();
+    let mut push = |parameter: &str| {
+        out.extend_from_slice(b"; ");
+        out.extend_from_slice(parameter.as_bytes());
+    };
+    let offers = |name: &str| {
+        let key = |parameter: &[u8]| {
+            parameter.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase()
+        };
+        offer.split(|&b| b == b';').skip(1).any(|parameter| key(parameter) == name.as_bytes())
+    };
+    if offers("client_max_window_bits") {
+        push(&client.map_or("client_max_window_bits".to_owned(), |bits| format!("client_max_window_bits={bits}")));
+    }
+    if let Some(bits) = server {
+        push(&format!("server_max_window_bits={bits}"));
+    } else if offers("server_max_window_bits") {
+        push("server_max_window_bits=15");
+    }
+    if no_context_takeover || offers("server_no_context_takeover") {
+        push("server_no_context_takeover");
+    }
+    if no_context_takeover || offers("client_no_context_takeover") {
+        push("client_no_context_takeover");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_of_compression_is_capped_within_what_the_client_offers() {
+        let cap = |offer: &[u8]| String::from_utf8(capped(offer, Some(10), Some(11), true)).expect("ASCII");
+        assert_eq!(
+            cap(b"permessage-deflate; client_max_window_bits"),
+            "permessage-deflate; client_max_window_bits=10; server_max_window_bits=11; server_no_context_takeover; client_no_context_takeover"
+        );
+        assert!(!cap(b"permessage-deflate").contains("client_max_window_bits"));
+    }
 }

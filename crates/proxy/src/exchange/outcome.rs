@@ -1,7 +1,7 @@
 //! How an exchange ends: one line in each access log, written when it is over, however it was over.
 
 use super::Exchange;
-use crate::observe::access_log::{self, Late, Line, Record};
+use crate::observe::access_log::{self, Late, Line, LineBuilder, Record};
 use crate::observe::log_file;
 use culvert_conf::config::{AccessLog, Escape};
 use culvert_engine::template::Part;
@@ -69,7 +69,7 @@ impl Exchange {
     }
 
     fn open_line(&self, log: &AccessLog, file: std::sync::Arc<log_file::LogFile>) -> Line {
-        let mut line = Line::new(file);
+        let mut line = LineBuilder::default();
         for part in log.format.line.parts() {
             match part {
                 Part::Text(text) => line.push_text(text),
@@ -84,11 +84,11 @@ impl Exchange {
             }
         }
         line.push_text(b"\n");
-        line
+        line.build(file, log.format.escape)
     }
 
     /// A value that only the tunnel's end knows. For one per try, those of earlier tries are known already.
-    fn push_late(&self, builtin: Builtin, line: &mut Line) {
+    fn push_late(&self, builtin: Builtin, line: &mut LineBuilder) {
         let late = Late::of(builtin).expect("the caller asked");
         if late.is_per_try() {
             let mut before = Vec::new();

@@ -71,6 +71,12 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let upstream = target::resolve(exchange, pass)?;
     let body = body_in::read_ahead(exchange, client).await?;
     let wish = handshake::wish(exchange);
+    if wish != Wish::None
+        && let Err(status) = handshake::admit(exchange)
+    {
+        client.close_after();
+        return Err(Next::Status(status));
+    }
     let bounds = Bounds::of(&exchange.location);
     Ok(Job { pass, upstream, wish, body, bounds, began: Instant::now(), tries: 0 })
 }
@@ -333,10 +339,15 @@ fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>
     exchange.upstream_headers = head.headers;
     respond::send_head(exchange, client, out);
     let proxy = &exchange.location.proxy;
-    let timeouts =
-        Timeouts { idle: proxy.read_timeout, to_server: proxy.send_timeout, to_client: exchange.location.send_timeout };
+    let timeouts = Timeouts {
+        idle: proxy.read_timeout,
+        to_server: proxy.send_timeout,
+        to_client: exchange.location.send_timeout,
+        close: exchange.location.websocket.close_timeout,
+    };
+    let session = handshake::session(exchange);
     let record = exchange.hand_over();
-    Next::Tunnel(Box::new(Opening { connection, pick, timeouts, record }))
+    Next::Tunnel(Box::new(Opening { connection, pick, timeouts, record, session }))
 }
 
 fn begin_try(exchange: &mut Exchange, pick: Option<&Pick>, upstream: &Arc<Upstream>) {

@@ -100,10 +100,12 @@ pub(super) async fn await_head<C: Client>(
     connection: &mut Connection,
     pump: &mut Pump,
 ) -> Result<ResponseHead, HeadError> {
-    let mut wait =
-        HeadWait { bounds, deadline: Deadline::default(), waiting_for: WaitingFor::Sending, send_error: None };
+    let deadline = client.lend_deadline();
+    let mut wait = HeadWait { bounds, deadline, waiting_for: WaitingFor::Sending, send_error: None };
     wait.deadline.set(Instant::now(), bounds.send_timeout);
-    poll_fn(|cx| wait.poll(cx, client, connection, pump)).await
+    let head = poll_fn(|cx| wait.poll(cx, client, connection, pump)).await;
+    client.return_deadline(wait.deadline);
+    head
 }
 
 impl HeadWait {
@@ -249,8 +251,11 @@ impl BodyRelay {
         connection: &mut Connection,
         pump: &mut Pump,
     ) -> BodyEnd {
+        self.deadline = client.lend_deadline();
         self.deadline.set(Instant::now(), self.bounds.read_timeout);
-        poll_fn(|cx| self.poll(cx, client, connection, pump)).await
+        let end = poll_fn(|cx| self.poll(cx, client, connection, pump)).await;
+        client.return_deadline(std::mem::take(&mut self.deadline));
+        end
     }
 
     fn poll<C: Client>(

@@ -1,9 +1,10 @@
 //! The request head that goes to the upstream: the configured headers, then the client's own less those of its hop.
 
 use super::Exchange;
-use super::handshake::{Wish, is_h2c};
+use super::handshake::{self, Wish, is_h2c};
 use culvert_engine::http1::{BodyLength, push_line};
 use culvert_engine::websocket::has_token;
+use std::borrow::Cow;
 
 /// Headers that are about one hop only (RFC 9110 section 7.6.1), or that the gateway writes itself.
 const OWN: &[&str] = &[
@@ -31,7 +32,7 @@ pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<
     let upgrade_refused = set_headers(exchange, wish, &mut out);
     default_headers(exchange, wish, upgrade_refused, &mut out);
     body_headers(body, &mut out);
-    client_headers(exchange, &mut out);
+    client_headers(exchange, wish, &mut out);
     out.extend_from_slice(b"\r\n");
     out
 }
@@ -97,7 +98,7 @@ fn body_headers(body: BodyLength, out: &mut Vec<u8>) {
     }
 }
 
-fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
+fn client_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) {
     let headers = &exchange.request.head.headers;
     let for_this_hop =
         |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
@@ -106,8 +107,15 @@ fn client_headers(exchange: &Exchange, out: &mut Vec<u8>) {
     let is_nominated = |name: &[u8]| nominations.iter().any(|list| has_token(list, name));
     for (name, value) in headers.iter() {
         let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
-        if !is_own && !is_set(exchange, name) && !is_nominated(name) {
-            push_line(out, name, value);
+        if is_own || is_set(exchange, name) || is_nominated(name) {
+            continue;
+        }
+        let value = match wish {
+            Wish::None => Some(Cow::Borrowed(value)),
+            _ => handshake::offer(&exchange.location.websocket, name, value),
+        };
+        if let Some(value) = value {
+            push_line(out, name, &value);
         }
     }
 }

@@ -112,6 +112,19 @@ impl Exchange {
                 0 => out.push(b'-'),
                 status => out.extend_from_slice(format!("{status:03}").as_bytes()),
             }),
+            // Only a tunnel has these, and only once it has ended.
+            Builtin::WebsocketBytesReceived
+            | Builtin::WebsocketBytesSent
+            | Builtin::WebsocketCloseCause
+            | Builtin::WebsocketCloseCode
+            | Builtin::WebsocketCloseReason
+            | Builtin::WebsocketClosedBy
+            | Builtin::WebsocketExtensions
+            | Builtin::WebsocketMessagesReceived
+            | Builtin::WebsocketMessagesSent
+            | Builtin::WebsocketPingRtt
+            | Builtin::WebsocketProtocol
+            | Builtin::WebsocketViolations => false,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::observe::log_file::LogFiles;
 use crate::upstream::Upstream;
 use culvert_conf::config::{Config, ErrorLog, Server};
 use culvert_engine::route::ServerNames;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A configuration with everything that it names resolved and opened.
@@ -18,6 +19,8 @@ pub(crate) struct Generation {
     pub(crate) hostname: String,
     /// The main context's error log.
     pub(crate) error_sink: ErrorSink,
+    /// The open error logs of all locations, by the address of their list.
+    pub(crate) error_sinks: HashMap<usize, Arc<ErrorSink>>,
     /// Which site a listener belongs to, by the listener's number; listeners keep their numbers over reloads.
     pub(crate) site_by_listener: Vec<Option<usize>>,
 }
@@ -48,8 +51,9 @@ impl Generation {
         &self.config.http.servers[self.sites[site].default.server]
     }
 
-    /// The open files of `logs`.
-    pub(crate) fn error_sink(&self, logs: &[ErrorLog]) -> ErrorSink {
-        ErrorSink::new(logs, &self.logs)
+    /// The open files of `logs`, a list of this configuration. Locations that inherit a list share its sink.
+    pub(crate) fn error_sink(&self, logs: &Arc<[ErrorLog]>) -> Arc<ErrorSink> {
+        let known = self.error_sinks.get(&Arc::as_ptr(logs).addr());
+        known.cloned().unwrap_or_else(|| Arc::new(ErrorSink::new(logs, &self.logs)))
     }
 }

@@ -3,6 +3,7 @@
 use super::generation::Named;
 use super::{Generation, Site, privileges};
 use crate::listen::{self, Address};
+use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::upstream::{Endpoint, Upstream};
 use culvert_conf::config::{self, AccessLog, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName};
@@ -46,6 +47,17 @@ impl Plan {
             true => Ok(Plan { config, listens, upstreams, logs, warnings }),
             false => Err(errors),
         }
+    }
+
+    /// The open error logs of all locations, by the address of their list.
+    pub(super) fn error_sinks(&self) -> HashMap<usize, Arc<ErrorSink>> {
+        let servers = self.config.http.servers.iter();
+        let locations = servers.flat_map(|server| server.locations.iter().chain([&server.root]));
+        let mut sinks = HashMap::new();
+        for logs in locations.map(|location| &location.error_logs) {
+            sinks.entry(Arc::as_ptr(logs).addr()).or_insert_with(|| Arc::new(ErrorSink::new(logs, &self.logs)));
+        }
+        sinks
     }
 
     /// Tries to bind every address, for `-t`.

@@ -13,6 +13,7 @@ use nix::unistd;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -117,9 +118,11 @@ fn leave_terminal() -> Result<(), String> {
 pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Generation {
     let error_sink = ErrorSink::new(&plan.config.main.error_log, &plan.logs);
     let hostname = unistd::gethostname().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let error_sinks = plan.error_sinks();
     Generation {
         sites: plan.listens.into_iter().map(|listen| listen.site).collect(),
         config: plan.config,
+        error_sinks,
         upstreams: plan.upstreams,
         logs: plan.logs,
         hostname,
@@ -255,11 +258,18 @@ impl Supervisor {
         self.sockets.close(&self.workers);
         self.workers.append(&mut self.leaving);
         self.workers.iter().for_each(|worker| worker.tell(command()));
-        let until = limit.map(|limit| Instant::now() + limit);
+        let mut until = limit.map(|limit| Instant::now() + limit);
+        let mut said_goodbye = false;
         while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
             tokio::select! {
                 () = self.worker_ended.notified() => {}
-                () = async { match until { Some(until) => sleep_until(until).await, None => std::future::pending().await } } => break,
+                () = wait_until(until) => {
+                    if std::mem::replace(&mut said_goodbye, true) {
+                        break;
+                    }
+                    self.workers.iter().for_each(|worker| worker.tell(Command::CloseTunnels));
+                    until = Some(Instant::now() + GOODBYE);
+                }
                 Some(()) = signals.terminate.recv() => break,
                 Some(()) = signals.interrupt.recv() => break,
             }
@@ -281,5 +291,15 @@ impl Supervisor {
         for worker in finished {
             let _ = worker.thread.join();
         }
+    }
+}
+
+/// How long the Closes that end a graceful stop may take, before what is left is cut.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+async fn wait_until(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }

@@ -3,6 +3,7 @@
 use super::{Generation, privileges};
 use crate::listen::{self, Listener};
 use crate::observe::log_file;
+use crate::tunnel;
 use crate::upstream::pool;
 use arc_swap::ArcSwap;
 use culvert_conf::config::Level;
@@ -78,6 +79,8 @@ pub(super) enum Command {
     Unlisten(usize),
     /// Stop accepting anywhere, finish what is open, and end.
     Drain,
+    /// Say goodbye to all tunnels: `worker_shutdown_timeout` is over.
+    CloseTunnels,
     /// End now.
     Stop,
 }
@@ -130,6 +133,7 @@ pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &A
                 accepting.drain().for_each(|(_, task)| task.abort());
                 return drain(inbox, shared).await;
             }
+            Command::CloseTunnels => tunnel::close_all(),
             Command::Stop => return,
         }
     }
@@ -140,8 +144,10 @@ async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
     pool::close();
     let stopped = async {
         while let Some(command) = inbox.recv().await {
-            if matches!(command, Command::Stop) {
-                return;
+            match command {
+                Command::Stop => return,
+                Command::CloseTunnels => tunnel::close_all(),
+                _ => {}
             }
         }
         // Nobody is left who could say stop, which is no reason to cut anybody off.

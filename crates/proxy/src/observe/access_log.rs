@@ -5,6 +5,7 @@ use super::error_log::ErrorSink;
 use super::log_file::{self, LogFile};
 use culvert_conf::config::Escape;
 use culvert_engine::variable::Builtin;
+use culvert_engine::websocket::{Cause, Close, EndedBy, Summary};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -49,6 +50,71 @@ pub(crate) enum Late {
     UpstreamBytesReceived,
     UpstreamBytesSent,
     UpstreamResponseTime,
+    /// What only the frames tell.
+    WebSocket(WebSocketFact),
+}
+
+/// A fact about a WebSocket that its end knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WebSocketFact {
+    BytesReceived,
+    BytesSent,
+    CloseCause,
+    CloseCode,
+    CloseReason,
+    ClosedBy,
+    MessagesReceived,
+    MessagesSent,
+    PingRtt,
+    Violations,
+}
+
+impl WebSocketFact {
+    /// Appends the fact. False where there is none, which logs print as `-`.
+    fn append(self, summary: &Summary, out: &mut Vec<u8>) -> bool {
+        let number =
+            |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        let word = |word: Option<&str>, out: &mut Vec<u8>| {
+            out.extend_from_slice(word.unwrap_or_default().as_bytes());
+            word.is_some()
+        };
+        match self {
+            WebSocketFact::BytesReceived => number(summary.client.payload_bytes, out),
+            WebSocketFact::BytesSent => number(summary.server.payload_bytes, out),
+            WebSocketFact::MessagesReceived => number(summary.client.messages, out),
+            WebSocketFact::MessagesSent => number(summary.server.messages, out),
+            WebSocketFact::Violations => number(summary.violations.count.into(), out),
+            WebSocketFact::CloseCause => return word(summary.cause.map(Cause::as_str), out),
+            WebSocketFact::ClosedBy => return word(summary.ended_by.map(EndedBy::as_str), out),
+            WebSocketFact::CloseCode => match first_close(summary) {
+                Some(close) => number(close.code.into(), out),
+                None => number(ABNORMAL, out),
+            },
+            WebSocketFact::CloseReason => match first_close(summary).filter(|close| !close.reason.is_empty()) {
+                Some(close) => out.extend_from_slice(&close.reason),
+                None => return false,
+            },
+            WebSocketFact::PingRtt => match summary.client.pings.or(summary.server.pings) {
+                Some(pings) => clock::write_millis(out, pings.last.as_millis()),
+                None => return false,
+            },
+        }
+        true
+    }
+}
+
+/// What browsers report where no Close came (RFC 6455 section 7.1.5).
+const ABNORMAL: u64 = 1006;
+
+/// The Close of whoever ended the WebSocket.
+fn first_close(summary: &Summary) -> Option<&Close> {
+    let (client, server) = (&summary.client, &summary.server);
+    match summary.ended_by {
+        Some(EndedBy::Client) => client.close.as_ref(),
+        Some(EndedBy::Server) => server.close.as_ref(),
+        Some(EndedBy::Gateway) => client.gateway_close.as_ref().or(server.gateway_close.as_ref()),
+        None => None,
+    }
 }
 
 impl Late {
@@ -66,6 +132,16 @@ impl Late {
             Builtin::UpstreamBytesReceived => Late::UpstreamBytesReceived,
             Builtin::UpstreamBytesSent => Late::UpstreamBytesSent,
             Builtin::UpstreamResponseTime => Late::UpstreamResponseTime,
+            Builtin::WebsocketBytesReceived => Late::WebSocket(WebSocketFact::BytesReceived),
+            Builtin::WebsocketBytesSent => Late::WebSocket(WebSocketFact::BytesSent),
+            Builtin::WebsocketCloseCause => Late::WebSocket(WebSocketFact::CloseCause),
+            Builtin::WebsocketCloseCode => Late::WebSocket(WebSocketFact::CloseCode),
+            Builtin::WebsocketCloseReason => Late::WebSocket(WebSocketFact::CloseReason),
+            Builtin::WebsocketClosedBy => Late::WebSocket(WebSocketFact::ClosedBy),
+            Builtin::WebsocketMessagesReceived => Late::WebSocket(WebSocketFact::MessagesReceived),
+            Builtin::WebsocketMessagesSent => Late::WebSocket(WebSocketFact::MessagesSent),
+            Builtin::WebsocketPingRtt => Late::WebSocket(WebSocketFact::PingRtt),
+            Builtin::WebsocketViolations => Late::WebSocket(WebSocketFact::Violations),
             _ => return None,
         })
     }
@@ -76,18 +152,26 @@ impl Late {
     }
 }
 
-/// A tunnel's log line: its text, and where late values belong in it.
+/// A tunnel's log line: its text, and where late values belong in it. Kept for hours, so it holds no spare room.
 #[derive(Debug)]
 pub(crate) struct Line {
     file: Arc<LogFile>,
+    escape: Escape,
+    text: Box<[u8]>,
+    late: Box<[(u32, Late)]>,
+}
+
+/// A [`Line`] in the making.
+#[derive(Debug, Default)]
+pub(crate) struct LineBuilder {
     text: Vec<u8>,
     late: Vec<(u32, Late)>,
 }
 
-impl Line {
-    /// An empty line for `file`.
-    pub(crate) fn new(file: Arc<LogFile>) -> Line {
-        Line { file, text: Vec::new(), late: Vec::new() }
+impl LineBuilder {
+    /// The finished line, for `file`; `escape` is for the late values.
+    pub(crate) fn build(self, file: Arc<LogFile>, escape: Escape) -> Line {
+        Line { file, escape, text: self.text.into(), late: self.late.into() }
     }
 
     /// Appends what is known.
@@ -100,14 +184,16 @@ impl Line {
         let at = u32::try_from(self.text.len()).expect("a log line is bounded by the request head");
         self.late.push((at, late));
     }
+}
 
+impl Line {
     fn write(&self, record: &Record, outcome: &TunnelOutcome) {
         log_file::append(&self.file, |out| {
             let mut written = 0;
             for &(at, late) in &self.late {
                 out.extend_from_slice(&self.text[written..at as usize]);
                 written = at as usize;
-                record.write_late(late, outcome, out);
+                record.write_late(late, outcome, self.escape, out);
             }
             out.extend_from_slice(&self.text[written..]);
         });
@@ -115,7 +201,7 @@ impl Line {
 }
 
 /// What a tunnel has to tell when it ends.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TunnelOutcome {
     /// Bytes sent to the client, the 101 included.
     pub(crate) client_sent: u64,
@@ -123,6 +209,8 @@ pub(crate) struct TunnelOutcome {
     pub(crate) upstream_received: u64,
     /// Bytes sent to the upstream server, the handshake included.
     pub(crate) upstream_sent: u64,
+    /// What the frames told, where they were looked at.
+    pub(crate) summary: Option<Summary>,
 }
 
 /// What a tunnel keeps of its handshake: the values that its end needs, and nothing of the configuration.
@@ -131,7 +219,7 @@ pub(crate) struct Record {
     /// Its access log lines.
     pub(crate) lines: Box<[Line]>,
     /// Where its errors go.
-    pub(crate) error_sink: ErrorSink,
+    pub(crate) error_sink: Arc<ErrorSink>,
     /// The tail of its error log lines.
     pub(crate) circumstances: Box<str>,
     /// `$connection`.
@@ -151,7 +239,7 @@ impl Record {
         }
     }
 
-    fn write_late(&self, late: Late, outcome: &TunnelOutcome, out: &mut Vec<u8>) {
+    fn write_late(&self, late: Late, outcome: &TunnelOutcome, escape: Escape, out: &mut Vec<u8>) {
         let number =
             |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         let seconds = |since: Instant, out: &mut Vec<u8>| clock::write_millis(out, since.elapsed().as_millis());
@@ -167,6 +255,11 @@ impl Record {
             Late::UpstreamBytesReceived => number(outcome.upstream_received, out),
             Late::UpstreamBytesSent => number(outcome.upstream_sent, out),
             Late::UpstreamResponseTime => seconds(self.try_began, out),
+            Late::WebSocket(fact) => {
+                let mut value = Vec::new();
+                let found = outcome.summary.as_ref().is_some_and(|summary| fact.append(summary, &mut value));
+                write_escaped(found.then_some(&value[..]), escape, out);
+            }
         }
     }
 }

@@ -5,19 +5,35 @@
 //!  client ◄─write── scratch ◄──read── server       and the client isn't read until it is gone; and vice versa
 //! ```
 //!
+//! Frame headers are read as they pass ([`culvert_engine::websocket::Session`]); payloads are not touched.
+//!
 //! The end of one direction is passed on as a half-close; the other direction goes on until its own end.
 
-use crate::io::{Backlog, Deadline, Transport, scratch};
+mod roll;
+mod side;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use roll::close_all;
+#[cfg(test)]
+pub(crate) use roll::reopen;
+
+use crate::io::{Backlog, Deadline, Transport};
 use crate::observe::access_log::{Record, TunnelOutcome};
 use crate::observe::error_log::os_error;
 use crate::upstream::{Connection, Pick};
 use culvert_conf::config::Level;
+use culvert_engine::balance::Ending;
+use culvert_engine::websocket::{self, Action, Cause, EndedBy, Session, Violation};
+use side::{Fault, Side, pump};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 /// The upstream's side of a tunnel that is about to open, and what the tunnel keeps of its handshake.
@@ -26,6 +42,8 @@ pub(crate) struct Opening {
     pub(crate) pick: Pick,
     pub(crate) timeouts: Timeouts,
     pub(crate) record: Record,
+    /// Looks at the frames; `None` for what is no WebSocket, and for `websocket_frames off`.
+    pub(crate) session: Option<Session>,
 }
 
 /// How long a tunnel waits.
@@ -37,6 +55,8 @@ pub(crate) struct Timeouts {
     pub(crate) to_server: Duration,
     /// `send_timeout`: without the client taking a byte that waits for it.
     pub(crate) to_client: Duration,
+    /// `websocket_close_timeout`: for the echo of a Close.
+    pub(crate) close: Duration,
 }
 
 /// The client's side of a tunnel that is about to open.
@@ -54,23 +74,14 @@ pub(crate) struct ClientSide {
 pub(crate) struct Tunnel {
     client: Side,
     server: Side,
+    session: Option<Session>,
     deadline: Deadline,
+    /// When it has been silent for too long.
+    idle_until: Option<Instant>,
     timeouts: Timeouts,
+    place: roll::Place,
     record: Record,
     pick: Pick,
-}
-
-/// One of the two streams.
-struct Side {
-    io: Transport,
-    /// Bytes for this stream that it has not taken yet.
-    backlog: Backlog,
-    received: u64,
-    sent: u64,
-    /// The stream has ended: nothing more comes from it.
-    read_ended: bool,
-    /// The end of the other stream was passed on to this one.
-    write_ended: bool,
 }
 
 /// Why a tunnel ended otherwise than by both its sides.
@@ -82,16 +93,19 @@ enum Broken {
 impl Tunnel {
     /// Joins the two sides. What either has sent already is passed on first.
     pub(crate) fn join(client: ClientSide, opening: Opening) -> Tunnel {
-        let Opening { connection, pick, timeouts, record } = opening;
-        let mut to_client = client.outbox;
-        to_client.push(&connection.inbox);
-        let mut to_server = connection.outbox;
-        to_server.push(&client.inbox);
+        let Opening { connection, pick, timeouts, record, mut session } = opening;
+        let (mut to_client, mut to_server) = (client.outbox, connection.outbox);
+        let now = Instant::now().into_std();
+        pass_early(session.as_mut(), websocket::Side::Server, &connection.inbox, now, &mut to_client);
+        pass_early(session.as_mut(), websocket::Side::Client, &client.inbox, now, &mut to_server);
         Tunnel {
             client: Side::new(client.io, to_client, 0, client.sent),
             server: Side::new(connection.io, to_server, connection.received, connection.sent),
+            session,
             deadline: Deadline::default(),
+            idle_until: None,
             timeouts,
+            place: roll::Place::default(),
             record,
             pick,
         }
@@ -101,20 +115,65 @@ impl Tunnel {
         self.client.received + self.client.sent + self.server.received + self.server.sent
     }
 
-    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let up = pump(cx, &mut self.client, &mut self.server).map_err(|(from, error)| match from {
+    /// Moves bytes and does what the session wants, until neither has anything to do. Ready at the end.
+    fn work(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Broken>> {
+        loop {
+            if self.relay(cx, now)?.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(action) = self.session.as_mut().and_then(|session| session.poll_action(now.into_std())) else {
+                return Poll::Pending;
+            };
+            match action {
+                Action::Send { to: websocket::Side::Client, frame } => {
+                    self.client.send(cx, frame.bytes()).map_err(Broken::Client)?;
+                }
+                Action::Send { to: websocket::Side::Server, frame } => {
+                    self.server.send(cx, frame.bytes()).map_err(Broken::Server)?;
+                }
+                Action::Report(violation) => self.report(violation),
+                Action::End => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn relay(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Broken>> {
+        let Tunnel { client, server, session, .. } = self;
+        let now = now.into_std();
+        let watch = session.as_mut().map(|session| (session, websocket::Side::Client, now));
+        let up = pump(cx, client, server, watch).map_err(|(fault, error)| match fault {
             Fault::Reading => Broken::Client(error),
             Fault::Writing => Broken::Server(error),
         })?;
-        let down = pump(cx, &mut self.server, &mut self.client).map_err(|(from, error)| match from {
+        let watch = session.as_mut().map(|session| (session, websocket::Side::Server, now));
+        let down = pump(cx, server, client, watch).map_err(|(fault, error)| match fault {
             Fault::Reading => Broken::Server(error),
             Fault::Writing => Broken::Client(error),
         })?;
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Sets the deadline to whatever comes first.
+    fn set_deadline(&mut self, now: Instant, moved: bool) {
+        if moved || self.idle_until.is_none() {
+            self.idle_until = now.checked_add(self.wait());
+        }
+        let watched = self.session.as_ref().is_some_and(Session::tracks_idle);
+        let idle = self.idle_until.filter(|_| !watched || self.is_stalled());
+        let session = self.session.as_ref().and_then(Session::next_deadline).map(Instant::from_std);
+        match idle.into_iter().chain(session).min() {
+            Some(due) => self.deadline.set_at(due),
+            None => self.deadline.clear(),
+        }
+    }
+
+    /// Whether a side does not take what waits for it.
+    fn is_stalled(&self) -> bool {
+        !self.server.backlog.is_empty() || !self.client.backlog.is_empty()
+    }
+
     fn wait(&self) -> Duration {
-        let Timeouts { idle, to_server, to_client } = self.timeouts;
+        let Timeouts { idle, to_server, to_client, .. } = self.timeouts;
         match (self.server.backlog.is_empty(), self.client.backlog.is_empty()) {
             (true, true) => idle,
             (false, true) => idle.min(to_server),
@@ -123,107 +182,119 @@ impl Tunnel {
         }
     }
 
+    /// What a deadline that has come means. True where it ends the tunnel.
+    fn is_out_of_time(&mut self, now: Instant) -> bool {
+        let watched = self.session.as_ref().is_some_and(Session::tracks_idle) && !self.is_stalled();
+        if watched || self.idle_until.is_none_or(|until| now < until) {
+            return false;
+        }
+        let by_client = !self.client.backlog.is_empty();
+        let (level, culprit, side) = match by_client {
+            true => (Level::Info, "client", EndedBy::Client),
+            false => (Level::Error, "upstream", EndedBy::Server),
+        };
+        if let Some(session) = &mut self.session {
+            session.note_end(side, Cause::Timeout);
+        }
+        self.log(level, &format!("{culprit} timed out (110: Connection timed out) while proxying upgraded connection"));
+        true
+    }
+
+    /// Says goodbye to both sides, when the gateway ends: a Close between two frames, where the frames are known.
+    fn begin_closing(&mut self, now: Instant) -> bool {
+        match &mut self.session {
+            Some(session) => {
+                session.close(GOING_AWAY, "the gateway stops", Cause::Drain, now.into_std(), self.timeouts.close);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn report(&self, violation: Violation) {
+        self.log(Level::Info, &format!("{} while proxying upgraded connection", violation.reason()));
+    }
+
     fn log(&self, level: Level, message: &str) {
         let circumstances = &self.record.circumstances;
         self.record.error_sink.write(level, self.record.connection, format_args!("{message}{circumstances}"));
     }
 
-    fn log_broken(&self, broken: &Broken) {
-        match broken {
+    fn note_broken(&mut self, broken: &Broken) {
+        let (level, side, message) = match broken {
             Broken::Client(error) => {
-                self.log(
-                    Level::Info,
-                    &format!("client connection failed ({}) while proxying upgraded connection", os_error(error)),
-                );
+                (Level::Info, EndedBy::Client, format!("client connection failed ({})", os_error(error)))
             }
-            Broken::Server(error) => {
-                self.log(
-                    Level::Error,
-                    &format!("recv() failed ({}) while proxying upgraded connection", os_error(error)),
-                );
-            }
+            Broken::Server(error) => (Level::Error, EndedBy::Server, format!("recv() failed ({})", os_error(error))),
+        };
+        if let Some(session) = &mut self.session {
+            session.note_end(side, Cause::Reset);
         }
+        self.log(level, &format!("{message} while proxying upgraded connection"));
     }
 }
+
+/// The code of a Close by a gateway that stops (RFC 6455 section 7.4.1).
+const GOING_AWAY: u16 = 1001;
 
 impl Future for Tunnel {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let tunnel = self.get_mut();
-        let before = tunnel.moved();
-        match tunnel.relay(cx) {
-            Poll::Ready(Ok(())) => return Poll::Ready(()),
-            Poll::Ready(Err(broken)) => {
-                tunnel.log_broken(&broken);
+        let (before, mut now) = (tunnel.moved(), Instant::now());
+        if tunnel.place.is_closing(cx) && !tunnel.begin_closing(now) {
+            return Poll::Ready(());
+        }
+        loop {
+            match tunnel.work(cx, now) {
+                Poll::Ready(Ok(())) => return Poll::Ready(()),
+                Poll::Ready(Err(broken)) => {
+                    tunnel.note_broken(&broken);
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {}
+            }
+            tunnel.set_deadline(now, tunnel.moved() != before);
+            if tunnel.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if tunnel.is_out_of_time(Instant::now()) {
                 return Poll::Ready(());
             }
-            Poll::Pending => {}
+            // The session's clock has come: it has something to do, or a later time to name.
+            tunnel.deadline.clear();
+            now = Instant::now();
         }
-        if tunnel.moved() != before || !tunnel.deadline.is_set() {
-            tunnel.deadline.set(Instant::now(), tunnel.wait());
-        }
-        ready!(tunnel.deadline.poll(cx));
-        let culprit = if tunnel.client.backlog.is_empty() { "upstream" } else { "client" };
-        tunnel.log(
-            if culprit == "client" { Level::Info } else { Level::Error },
-            &format!("{culprit} timed out (110: Connection timed out) while proxying upgraded connection"),
-        );
-        Poll::Ready(())
     }
 }
 
 impl Drop for Tunnel {
     /// Every tunnel tells its end, however it came: both sides, a timeout, or the end of the gateway.
     fn drop(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.note_end(EndedBy::Gateway, Cause::Drain);
+        }
         self.record.tell(&TunnelOutcome {
             client_sent: self.client.sent,
             upstream_received: self.server.received,
             upstream_sent: self.server.sent,
+            summary: self.session.as_ref().map(Session::summary),
         });
-        self.pick.ends(culvert_engine::balance::Ending::Good);
+        self.pick.ends(Ending::Good);
     }
 }
 
-impl Side {
-    fn new(io: Transport, backlog: Backlog, received: u64, sent: u64) -> Side {
-        Side { io, backlog, received, sent, read_ended: false, write_ended: false }
+/// What a side has sent before the tunnel opened, looked at as all that follows will be.
+fn pass_early(
+    session: Option<&mut Session>,
+    from: websocket::Side,
+    bytes: &[u8],
+    now: std::time::Instant,
+    to: &mut Backlog,
+) {
+    match session {
+        Some(session) => session.bytes(from, bytes, now, |bytes| to.push(bytes)),
+        None => to.push(bytes),
     }
 }
-
-/// Which call of a pump failed.
-enum Fault {
-    Reading,
-    Writing,
-}
-
-/// Moves what there is in one direction. Ready once its end was passed on.
-fn pump(cx: &mut Context<'_>, from: &mut Side, to: &mut Side) -> Poll<Result<(), (Fault, io::Error)>> {
-    loop {
-        ready!(to.backlog.poll_write(&mut to.io, cx, &mut to.sent)).map_err(|error| (Fault::Writing, error))?;
-        to.backlog.shrink();
-        if to.write_ended {
-            return Poll::Ready(Ok(()));
-        }
-        if from.read_ended {
-            // A stream that is gone already needs no half-close; its own reads tell.
-            let _ = ready!(Pin::new(&mut to.io).poll_shutdown(cx));
-            to.write_ended = true;
-            return Poll::Ready(Ok(()));
-        }
-        let (io, backlog, sent) = (&mut to.io, &mut to.backlog, &mut to.sent);
-        let read = scratch::poll_read(&mut from.io, cx, scratch::SCRATCH_BYTES, |cx, bytes| {
-            backlog.write_or_keep(io, cx, bytes, sent).map(|()| bytes.len())
-        });
-        match ready!(read).map_err(|error| (Fault::Reading, error))? {
-            Ok(0) => from.read_ended = true,
-            Ok(length) => from.received += length as u64,
-            Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
-        }
-    }
-}
-
-#[cfg(test)]
-mod laws;
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@
 use super::connection::Front;
 use super::write_head;
 use crate::exchange::client::{BodyError, BodyPart, Client, OutHead};
+use crate::io::Deadline;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use std::io;
@@ -125,6 +126,14 @@ impl Client for Front {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.outbox.poll_write(&mut self.io, cx, &mut self.sent)
+    }
+
+    fn lend_deadline(&mut self) -> Deadline {
+        std::mem::take(&mut self.deadline)
+    }
+
+    fn return_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
     }
 
     fn sent(&self) -> u64 {
