@@ -71,6 +71,7 @@ builtins! {
     DocumentUri "document_uri" "The same as `$uri`.";
     Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
     Hostname "hostname" "The machine's host name.";
+    Https "https" "`on` if the connection is encrypted, else empty.";
     IsArgs "is_args" "A question mark if the request has arguments, else empty.";
     LimitRate "limit_rate" "The response rate limit; empty unless it was set.";
     Msec "msec" "The current time in seconds, with milliseconds.";

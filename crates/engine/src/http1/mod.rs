@@ -17,5 +17,8 @@ pub use headers::{Headers, push_line, push_text};
 pub use request::{HeadLimits, RequestError, RequestHead, RequestScanner};
 pub use response::{ResponseError, ResponseHead, offending_start};
 
+/// The longest head that is read at all, whatever the configuration allows.
+pub const HEAD_BYTES_MAX: usize = 1 << 30;
+
 /// The most header lines that a head may have (nginx's `max_headers`).
 pub const HEADER_LINES_MAX: usize = 1000;

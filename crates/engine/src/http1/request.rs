@@ -56,10 +56,12 @@ impl RequestError {
     }
 }
 
-/// Looks for the end of a head as bytes arrive, so that no byte is looked at twice.
+/// Looks for the end of a head as bytes arrive, so that no byte is searched twice, however few come at a time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestScanner {
     line_start: usize,
+    /// Up to where the unfinished line holds no line end.
+    searched: usize,
     lines: usize,
 }
 
@@ -67,14 +69,15 @@ impl RequestScanner {
     /// Looks at `bytes`, which begin with the first byte of the head and have grown since the last call. Returns the head's
     /// length with its empty line, or `None` where more must be read.
     pub fn scan(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, RequestError> {
-        while let Some(length) = memchr::memchr(b'\n', &bytes[self.line_start..]) {
-            let line = &bytes[self.line_start..self.line_start + length + 1];
+        while let Some(length) = memchr::memchr(b'\n', &bytes[self.searched..]) {
+            let line = &bytes[self.line_start..self.searched + length + 1];
             let content = line.strip_suffix(b"\r\n").ok_or(RequestError::BareLineEnd)?;
             self.check_length(line.len(), limits)?;
             if memchr::memchr2(b'\r', 0, content).is_some() {
                 return Err(if self.lines == 0 { RequestError::RequestLine } else { RequestError::BareLineEnd });
             }
             self.line_start += line.len();
+            self.searched = self.line_start;
             if content.is_empty() {
                 return Ok(Some(self.line_start));
             }
@@ -84,13 +87,9 @@ impl RequestScanner {
             }
             self.lines += 1;
         }
+        self.searched = bytes.len();
         self.check_length(bytes.len() - self.line_start, limits)?;
         Ok(None)
-    }
-
-    /// The length of the request line with its line end, once that was seen.
-    pub fn in_request_line(&self) -> bool {
-        self.lines == 0
     }
 
     fn check_length(&self, line: usize, limits: HeadLimits) -> Result<(), RequestError> {

@@ -89,6 +89,9 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let code = rest.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit))?;
     let status = code.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     let reason = &rest[3..];
+    if reason.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
+        return None;
+    }
     match (space, status, reason.first()) {
         (0, ..) | (_, ..100, _) => None,
         (_, _, None | Some(b' ')) => Some((minor, status, reason)),
@@ -124,7 +127,15 @@ mod tests {
 
     #[test]
     fn heads_that_are_none_are_refused_at_the_first_wrong_byte() {
-        for bytes in ["<html>", "HTTP/2", "HTTP/1.1 abc\n", "HTTP/1.1 20\n", "HTTP/1.1 2000\n", "HTTP/1.1 099\n"] {
+        for bytes in [
+            "<html>",
+            "HTTP/2",
+            "HTTP/1.1 abc\n",
+            "HTTP/1.1 20\n",
+            "HTTP/1.1 2000\n",
+            "HTTP/1.1 200 a\rb\n",
+            "HTTP/1.1 099\n",
+        ] {
             assert_eq!(ResponseHead::parse(bytes.as_bytes(), 100).expect_err(bytes), ResponseError::StatusLine);
         }
         assert_eq!(

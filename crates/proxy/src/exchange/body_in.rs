@@ -20,6 +20,18 @@ pub(super) enum RequestBody {
     Streamed { first: Vec<u8>, length: Option<u64> },
 }
 
+impl RequestBody {
+    /// How the body is framed on its way out; `asked` is how the client framed it.
+    pub(super) fn length(&self, asked: BodyLength) -> BodyLength {
+        match (self, asked) {
+            (RequestBody::Kept(bytes), BodyLength::None) if bytes.is_empty() => BodyLength::None,
+            (RequestBody::Kept(bytes), _) => BodyLength::Sized(bytes.len() as u64),
+            (RequestBody::Streamed { length: Some(length), .. }, _) => BodyLength::Sized(*length),
+            (RequestBody::Streamed { length: None, .. }, _) => BodyLength::Chunked,
+        }
+    }
+}
+
 /// How much of a body in chunks is read ahead, so that most can be sent on with a length as nginx sends them, and again.
 const CHUNKED_BYTES_KEPT: usize = 1024 * 1024;
 

@@ -54,13 +54,34 @@ pub(super) fn is_websocket(exchange: &Exchange) -> bool {
     exchange.request.head.headers.first("upgrade").is_some_and(|upgrade| has_token(upgrade, "websocket"))
 }
 
+/// Whether the location's rules let this handshake through. The error is the status to answer with.
+pub(super) fn admit(exchange: &Exchange) -> Result<(), u16> {
+    if !is_websocket(exchange) {
+        return Ok(());
+    }
+    admit_origin(exchange)?;
+    admit_subprotocols(exchange)
+}
+
+/// `websocket_subprotocols`: an offer of which nothing is allowed can't end well.
+fn admit_subprotocols(exchange: &Exchange) -> Result<(), u16> {
+    const NAME: &str = "sec-websocket-protocol";
+    let mut offers = exchange.request.head.headers.all(NAME).peekable();
+    let settings = &exchange.location.websocket;
+    if offers.peek().is_none() || offers.any(|value| offer(settings, NAME.as_bytes(), value).is_some()) {
+        return Ok(());
+    }
+    exchange.log(Level::Warn, "a WebSocket is refused: it offers no subprotocol that is allowed");
+    Err(403)
+}
+
 /// `websocket_origin`: whether the page that asks may. Cookies are sent along with a handshake from any page, so a server
 /// that trusts them trusts every page (cross-site WebSocket hijacking).
-pub(super) fn admit(exchange: &Exchange) -> Result<(), u16> {
-    let settings = &exchange.location.websocket;
-    let Some(rule) = settings.origins.as_ref().filter(|_| is_websocket(exchange)) else { return Ok(()) };
-    let origin = exchange.request.head.headers.first("origin");
-    if rule.allows(origin) {
+fn admit_origin(exchange: &Exchange) -> Result<(), u16> {
+    let Some(rule) = &exchange.location.websocket.origins else { return Ok(()) };
+    let mut origins = exchange.request.head.headers.all("origin");
+    let (origin, is_single) = (origins.next(), origins.next().is_none());
+    if is_single && rule.allows(origin) {
         return Ok(());
     }
     let shown = String::from_utf8_lossy(origin.unwrap_or(b"-")).into_owned();
@@ -97,7 +118,7 @@ pub(super) fn offer<'v>(settings: &WebSocketSettings, name: &[u8], value: &'v [u
 pub(super) fn session(exchange: &Exchange) -> Option<Session> {
     let settings = &exchange.location.websocket;
     let answered = exchange.upstream_headers.first("upgrade");
-    if !settings.frames || !answered.is_some_and(|upgrade| has_token(upgrade, "websocket")) {
+    if !settings.frames || !is_handshake(exchange) || !answered.is_some_and(|upgrade| has_token(upgrade, "websocket")) {
         return None;
     }
     let compressed = chose_deflate(&exchange.upstream_headers);

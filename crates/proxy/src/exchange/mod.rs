@@ -16,24 +16,24 @@ mod rewrite;
 mod route;
 mod status;
 mod target;
+mod tries;
 mod variables;
 
 pub(crate) use client::Client;
 pub(crate) use request_in::Request;
 pub(crate) use status::reason;
+pub(crate) use tries::Try;
 
 use crate::lifecycle::Generation;
 use crate::tunnel::Opening;
-use crate::upstream::{Endpoint, Upstream};
+use crate::upstream::Endpoint;
 use culvert_conf::config::{Level, Location, Server};
-use culvert_engine::balance::PeerId;
 use culvert_engine::http1::{BodyLength, Headers, RequestHead};
 use culvert_engine::pattern::Captures;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What is known of a client connection for as long as it lives.
@@ -102,32 +102,6 @@ pub(crate) struct Sent {
     pub(crate) head_bytes: u64,
     /// The trailers.
     pub(crate) trailers: Headers,
-}
-
-/// One try on an upstream server.
-pub(crate) struct Try {
-    /// The peer; `None` where no peer was left, which nginx shows as the upstream's name.
-    pub(crate) peer: Option<PeerId>,
-    pub(crate) upstream: Arc<Upstream>,
-    /// What it answered, or what its failure is answered with; 0 while it is unknown.
-    pub(crate) status: u16,
-    /// When it began.
-    pub(crate) began: Instant,
-    pub(crate) connect_time: Option<Duration>,
-    pub(crate) header_time: Option<Duration>,
-    pub(crate) response_time: Option<Duration>,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) response_length: u64,
-    /// Whether an internal redirect stands between the try before and this one.
-    pub(crate) after_redirect: bool,
-}
-
-impl Try {
-    /// The peer's address.
-    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.peer.map(|peer| &self.upstream.peers[peer])
-    }
 }
 
 /// What comes after a step.

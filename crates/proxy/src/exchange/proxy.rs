@@ -3,7 +3,7 @@
 use super::body_in::{self, Pump, RequestBody};
 use super::handshake::{self, Wish};
 use super::relay::{self, BodyEnd, BodyRelay, Bounds, HeadError};
-use super::{Client, Exchange, Next, Try, request_out, respond, response_in, target};
+use super::{Client, Exchange, Next, request_out, respond, response_in, target};
 use crate::tunnel::{Opening, Timeouts};
 use crate::upstream::{ConnectError, Connection, Pick, Upstream, connect, pool};
 use culvert_conf::config::{Level, ProxyPass};
@@ -34,12 +34,23 @@ struct Answer {
     head: ResponseHead,
 }
 
-/// How a try failed.
+/// How a try ended without an answer to pass on.
 enum TryError {
     /// The server failed; another one may be tried.
-    Failed { failure: TryFailure, message: String, request_sent: bool, reused: bool },
+    Failed(FailedTry),
     /// No other server would help.
     Final(Next),
+}
+
+/// A server's failure.
+struct FailedTry {
+    failure: TryFailure,
+    /// For the error log; empty where there is nothing to say.
+    message: String,
+    /// Whether anything of the request is spent.
+    request_sent: bool,
+    /// The connection was a kept one that its server had closed meanwhile: that says nothing about the server.
+    was_stale: bool,
 }
 
 /// Relays the request to `pass`.
@@ -84,70 +95,60 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
 /// Tries servers until one answers in a way that is to be passed on.
 async fn find_answer<C: Client>(exchange: &mut Exchange, client: &mut C, job: &mut Job<'_>) -> Result<Answer, Next> {
     let mut tried = Tried::new();
-    let mut last_failure = None;
     loop {
-        let Some(pick) = job.upstream.pick(&tried) else {
-            return Err(no_server_left(exchange, job, last_failure));
-        };
-        let (peer, pick) = (pick.peer, pick);
-        let outcome = match attempt(exchange, client, job, pick).await {
-            Ok(answer) => pass_on_or_retry(exchange, job, answer),
-            Err(error) => Err(error),
-        };
-        let (failure, message, request_sent, reused) = match outcome {
+        let Some(pick) = job.upstream.pick(&tried) else { return Err(no_server_left(exchange, job)) };
+        let peer = pick.peer;
+        let failed = match attempt(exchange, client, job, pick).await.and_then(|answer| pass_on(exchange, job, answer))
+        {
             Ok(answer) => return Ok(answer),
             Err(TryError::Final(next)) => return Err(next),
-            Err(TryError::Failed { failure, message, request_sent, reused }) => {
-                (failure, message, request_sent, reused)
-            }
+            Err(TryError::Failed(failed)) => failed,
         };
-        if !message.is_empty() {
-            exchange.log(Level::Error, &message);
+        if !failed.message.is_empty() {
+            exchange.log(Level::Error, &failed.message);
         }
-        close_try(exchange, status_for(failure));
-        last_failure = Some(failure);
-        // A kept connection that its server has closed meanwhile says nothing about the server: it is asked again.
-        if !reused {
+        exchange.close_try(status_for(failed.failure));
+        if !failed.was_stale {
             tried.insert(peer);
             job.tries += 1;
         }
-        if !may_try_again(exchange, job, failure, request_sent, reused) {
-            return Err(Next::Status(status_for(failure)));
+        if !may_try_again(exchange, job, &failed, job.tries) {
+            return Err(Next::Status(status_for(failed.failure)));
         }
     }
 }
 
-fn no_server_left(exchange: &mut Exchange, job: &Job<'_>, last: Option<TryFailure>) -> Next {
-    begin_try(exchange, None, &job.upstream);
+fn no_server_left(exchange: &mut Exchange, job: &Job<'_>) -> Next {
+    exchange.begin_try(None, &job.upstream);
     exchange.log(Level::Error, "no live upstreams while connecting to upstream");
-    close_try(exchange, 502);
-    Next::Status(last.filter(|failure| !matches!(failure, TryFailure::Status(_))).map_or(502, |_| 502))
+    exchange.close_try(502);
+    Next::Status(502)
 }
 
-fn may_try_again(exchange: &Exchange, job: &Job<'_>, failure: TryFailure, request_sent: bool, reused: bool) -> bool {
+/// Whether another server, or for a stale connection the same one, may be tried after so many tries.
+fn may_try_again(exchange: &Exchange, job: &Job<'_>, failed: &FailedTry, tries_made: u32) -> bool {
     let next = exchange.location.proxy.next_upstream;
+    let tries = job.upstream.tries() + u32::from(failed.was_stale);
     let state = TryState {
         method_is_idempotent: method_is_idempotent(exchange.request.method()),
-        request_sent,
+        request_sent: failed.request_sent,
         body_is_kept: matches!(job.body, RequestBody::Kept(_)),
-        tries_made: job.tries,
-        tries_left: (job.upstream.tries() + u32::from(reused)).saturating_sub(job.tries),
+        tries_made,
+        tries_left: tries.saturating_sub(tries_made),
         elapsed: job.began.elapsed(),
     };
-    may_retry(next.on, failure, &state, (next.tries, next.timeout))
+    may_retry(next.on, failed.failure, &state, (next.tries, next.timeout))
 }
 
-/// Whether the answer is one that `proxy_next_upstream` would rather have from another server.
-fn pass_on_or_retry(exchange: &mut Exchange, job: &mut Job<'_>, mut answer: Answer) -> Result<Answer, TryError> {
+/// Passes an answer on, unless it is one that `proxy_next_upstream` would rather have from another server.
+fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Answer) -> Result<Answer, TryError> {
     let failure = TryFailure::Status(answer.head.status);
-    job.tries += 1;
-    let again = may_try_again(exchange, job, failure, true, false);
-    job.tries -= 1;
-    if !again {
+    let failed = FailedTry { failure, message: String::new(), request_sent: true, was_stale: false };
+    if !may_try_again(exchange, job, &failed, job.tries + 1) {
         return Ok(answer);
     }
     answer.pick.ends(failure.ending(true));
-    Err(TryError::Failed { failure, message: String::new(), request_sent: true, reused: false })
+    Err(TryError::Failed(failed))
 }
 
 /// One try on one server: connect or reuse, send, wait for the head.
@@ -157,27 +158,22 @@ async fn attempt<C: Client>(
     job: &Job<'_>,
     mut pick: Pick,
 ) -> Result<Answer, TryError> {
-    begin_try(exchange, Some(&pick), &job.upstream);
+    exchange.begin_try(Some(&pick), &job.upstream);
     let (mut connection, reused) = match pool::take(&job.upstream, pick.peer) {
         Some(connection) => (connection, true),
         None => (open(exchange, client, job, &mut pick).await?, false),
     };
-    note_connected(exchange);
+    exchange.note_connected();
     connection.begin();
-    let body = match (&job.body, exchange.request.body) {
-        (RequestBody::Kept(bytes), BodyLength::None) if bytes.is_empty() => BodyLength::None,
-        (RequestBody::Kept(bytes), _) => BodyLength::Sized(bytes.len() as u64),
-        (RequestBody::Streamed { length: Some(length), .. }, _) => BodyLength::Sized(*length),
-        (RequestBody::Streamed { length: None, .. }, _) => BodyLength::Chunked,
-    };
-    connection.outbox.push(&request_out::compose(exchange, job.wish, body));
+    let length = job.body.length(exchange.request.body);
+    connection.outbox.push(&request_out::compose(exchange, job.wish, length));
     let mut pump = Pump::start(&job.body, &mut connection);
     let received_before = client.received();
     let awaited = relay::await_head(job.bounds, client, &mut connection, &mut pump).await;
-    note_bytes(exchange, &connection);
+    exchange.note_bytes(&connection);
     match awaited {
         Ok(head) => {
-            note_head(exchange, &head);
+            exchange.note_head(&head);
             Ok(Answer { pick, connection, pump, head })
         }
         Err(HeadError::Upstream(failure, message)) => {
@@ -185,7 +181,7 @@ async fn attempt<C: Client>(
             // What was read of a streamed body for this server is gone with it.
             let request_sent = connection.sent > 0 || client.received() > received_before;
             pick.ends(if stale { Ending::Abandoned } else { Ending::Failed });
-            Err(TryError::Failed { failure, message, request_sent, reused: stale })
+            Err(TryError::Failed(FailedTry { failure, message, request_sent, was_stale: stale }))
         }
         Err(HeadError::ClientGone) => Err(TryError::Final(client_gone(exchange))),
         Err(HeadError::ClientStalled) => Err(TryError::Final(body_in::time_out(exchange, client))),
@@ -218,7 +214,7 @@ async fn open<C: Client>(
         }
     };
     pick.ends(Ending::Failed);
-    Err(TryError::Failed { failure, message, request_sent: false, reused: false })
+    Err(TryError::Failed(FailedTry { failure, message, request_sent: false, was_stale: false }))
 }
 
 fn client_gone(exchange: &mut Exchange) -> Next {
@@ -226,7 +222,7 @@ fn client_gone(exchange: &mut Exchange) -> Next {
         Level::Info,
         "client prematurely closed connection, so upstream connection is closed too while reading response header from upstream",
     );
-    close_try(exchange, 499);
+    exchange.close_try(499);
     Next::Status(499)
 }
 
@@ -255,7 +251,7 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
         && has_error_page(exchange, answer.head.status)
     {
         exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
-        close_try(exchange, answer.head.status);
+        exchange.close_try(answer.head.status);
         return Next::Status(answer.head.status);
     }
     let head = response_in::translate(exchange, job.pass, &answer.head, length);
@@ -274,7 +270,7 @@ fn refuse(exchange: &mut Exchange, mut answer: Answer, message: &str) -> Next {
     if let Some(attempt) = exchange.tries.last_mut() {
         attempt.status = 502;
     }
-    close_try(exchange, 502);
+    exchange.close_try(502);
     Next::Status(502)
 }
 
@@ -289,7 +285,7 @@ async fn relay_body<C: Client>(
     let Answer { mut pick, mut connection, mut pump, head } = answer;
     let mut relay = BodyRelay::new(job.bounds, BodyDecoder::new(length));
     let end = relay.run(client, &mut connection, &mut pump).await;
-    note_bytes(exchange, &connection);
+    exchange.note_bytes(&connection);
     if let Some(attempt) = exchange.tries.last_mut() {
         attempt.response_length = relay.length;
     }
@@ -322,7 +318,7 @@ async fn relay_body<C: Client>(
             Next::Close
         }
     };
-    close_try(exchange, head.status);
+    exchange.close_try(head.status);
     next
 }
 
@@ -346,52 +342,9 @@ fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>
         close: exchange.location.websocket.close_timeout,
     };
     let session = handshake::session(exchange);
+    if exchange.location.websocket.log_open {
+        exchange.log(Level::Info, "a WebSocket opened");
+    }
     let record = exchange.hand_over();
     Next::Tunnel(Box::new(Opening { connection, pick, timeouts, record, session }))
-}
-
-fn begin_try(exchange: &mut Exchange, pick: Option<&Pick>, upstream: &Arc<Upstream>) {
-    let after_redirect = exchange.redirected_after == exchange.tries.len() && !exchange.tries.is_empty();
-    exchange.tries.push(Try {
-        peer: pick.map(|pick| pick.peer),
-        upstream: upstream.clone(),
-        status: 0,
-        began: Instant::now(),
-        connect_time: None,
-        header_time: None,
-        response_time: None,
-        bytes_sent: 0,
-        bytes_received: 0,
-        response_length: 0,
-        after_redirect,
-    });
-}
-
-fn note_connected(exchange: &mut Exchange) {
-    if let Some(attempt) = exchange.tries.last_mut() {
-        attempt.connect_time = Some(attempt.began.elapsed());
-    }
-}
-
-fn note_bytes(exchange: &mut Exchange, connection: &Connection) {
-    if let Some(attempt) = exchange.tries.last_mut() {
-        attempt.bytes_sent = connection.sent;
-        attempt.bytes_received = connection.received;
-    }
-}
-
-fn note_head(exchange: &mut Exchange, head: &ResponseHead) {
-    if let Some(attempt) = exchange.tries.last_mut() {
-        attempt.status = head.status;
-        attempt.header_time = Some(attempt.began.elapsed());
-    }
-}
-
-fn close_try(exchange: &mut Exchange, status: u16) {
-    if let Some(attempt) = exchange.tries.last_mut() {
-        if attempt.status == 0 {
-            attempt.status = status;
-        }
-        attempt.response_time.get_or_insert_with(|| attempt.began.elapsed());
-    }
 }

@@ -7,7 +7,7 @@ use crate::io::{Deadline, scratch};
 use crate::observe::error_log::os_error;
 use crate::upstream::Connection;
 use culvert_conf::config::Location;
-use culvert_engine::http1::{BodyDecoder, Headers, ResponseError, ResponseHead, offending_start};
+use culvert_engine::http1::{BodyDecoder, HEAD_BYTES_MAX, Headers, ResponseError, ResponseHead, offending_start};
 use culvert_engine::retry::TryFailure;
 use std::future::poll_fn;
 use std::io;
@@ -32,13 +32,13 @@ impl Bounds {
     pub(super) fn of(location: &Location) -> Bounds {
         let proxy = &location.proxy;
         let buffers = proxy.buffers;
-        let ahead = if proxy.buffering { buffers.number * buffers.size } else { 0 };
+        let ahead = if proxy.buffering { buffers.number.saturating_mul(buffers.size) } else { 0 };
         Bounds {
             send_timeout: proxy.send_timeout,
             read_timeout: proxy.read_timeout,
             client_send_timeout: location.send_timeout,
             client_body_timeout: location.client_body_timeout,
-            head_bytes_max: buffers.head,
+            head_bytes_max: buffers.head.min(HEAD_BYTES_MAX),
             ahead_bytes_max: ahead.max(buffers.head),
             ignore_client_abort: proxy.ignore_client_abort,
         }

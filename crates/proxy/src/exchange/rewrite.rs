@@ -18,7 +18,9 @@ pub(super) fn run(exchange: &mut Exchange, steps: &[Step]) -> Option<Next> {
     None
 }
 
-fn answer_with(exchange: &Exchange, answer: &Return) -> Next {
+fn answer_with(exchange: &mut Exchange, answer: &Return) -> Next {
+    // The text may ask for the status that it is sent with.
+    exchange.forced_status.get_or_insert(answer.status);
     let text = answer.text.as_ref().map(|text| exchange.render(text));
     match (answer.status, text) {
         (408 | 444 | 499, _) => Next::Status(answer.status),

@@ -63,6 +63,8 @@ impl Exchange {
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
+            // No listener speaks TLS yet.
+            Builtin::Https => put_some(out, b""),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
             Builtin::LimitRate => put_some(out, b"0"),
             Builtin::Msec => put_with(out, clock::msec),

@@ -46,7 +46,7 @@ impl Backlog {
         &mut self.bytes
     }
 
-    /// Writes as much as the stream takes; ready once nothing waits. Returns how many bytes went out.
+    /// Writes as much as the stream takes, counting it in `sent`; ready once nothing waits.
     pub(crate) fn poll_write(
         &mut self,
         stream: &mut Transport,

@@ -59,6 +59,8 @@ struct Supervisor {
     worker_ended: Arc<Notify>,
     reload: Reload,
     pid_file: Option<PidFile>,
+    /// Whether the terminal was left.
+    daemon: bool,
 }
 
 /// Starts the gateway and runs it to its end.
@@ -90,7 +92,8 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         if privileges::is_root() && !foreground {
             privileges::drop_to(plan.config.main.user.as_ref()).map_err(one)?;
         }
-        let mut supervisor = Supervisor::new(plan, sockets, fresh, reload, pid_file);
+        let mut supervisor = Supervisor::new(plan, sockets, fresh, reload, pid_file, daemon);
+        supervisor.take_stderr();
         supervisor.resize(workers).map_err(one)?;
         supervisor.deal_sockets();
         if let Some(ready) = ready {
@@ -132,7 +135,14 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
 }
 
 impl Supervisor {
-    fn new(plan: Plan, mut sockets: Sockets, fresh: Fresh, reload: Reload, pid_file: Option<PidFile>) -> Supervisor {
+    fn new(
+        plan: Plan,
+        mut sockets: Sockets,
+        fresh: Fresh,
+        reload: Reload,
+        pid_file: Option<PidFile>,
+        daemon: bool,
+    ) -> Supervisor {
         let sites = sockets.replace(fresh, &plan.listens, &[]);
         Supervisor {
             generation: Arc::new(ArcSwap::from_pointee(generation(plan, sites))),
@@ -142,6 +152,17 @@ impl Supervisor {
             worker_ended: Arc::new(Notify::new()),
             reload,
             pid_file,
+            daemon,
+        }
+    }
+
+    /// In the background, what is printed on standard error goes to the error log, as in nginx; whoever started the gateway
+    /// does not wait for the end of its output.
+    fn take_stderr(&self) {
+        if self.daemon
+            && let Err(error) = self.generation.load().error_sink.take_stderr()
+        {
+            self.log(Level::Alert, format_args!("dup2() of the error log failed ({})", os_error(&error)));
         }
     }
 
@@ -186,6 +207,7 @@ impl Supervisor {
         self.log(Level::Notice, "reopening logs");
         let failed = privileges::raised(|| self.generation.load().logs.reopen());
         self.log_lines(&failed);
+        self.take_stderr();
     }
 
     /// Puts a new configuration into service, or keeps the old one where the new one is bad.
@@ -216,6 +238,7 @@ impl Supervisor {
         let sites = self.sockets.replace(fresh, &plan.listens, &self.workers);
         self.generation.store(Arc::new(generation(plan, sites)));
         self.deal_sockets();
+        self.take_stderr();
         self.move_pid_file(pid);
         Ok(())
     }

@@ -197,19 +197,21 @@ impl Drop for Seat {
     }
 }
 
-struct Live(Seat);
+/// A task that serves a connection, and the connection's seat.
+struct Live {
+    _seat: Seat,
+}
 
 impl Live {
     fn begin() -> Live {
         LIVE.set(LIVE.get() + 1);
-        Live(Seat::take())
+        Live { _seat: Seat::take() }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         let _ = LIVE.try_with(|live| live.set(live.get() - 1));
-        let _ = &self.0;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::log_file::{LogFile, LogFiles};
-use culvert_conf::config::{ErrorLog, Level};
+use culvert_conf::config::{ErrorLog, Level, LogTarget};
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
@@ -23,6 +23,18 @@ impl ErrorSink {
     /// Whether a line of `level` would be written anywhere; lets callers skip composing it.
     pub(crate) fn takes(&self, level: Level) -> bool {
         self.targets.iter().any(|(_, limit)| level <= *limit)
+    }
+
+    /// Makes the first file take what the process prints on standard error, say a panic's message, in place of a terminal that
+    /// was left. Where a log is standard error itself, that stays what it is.
+    pub(crate) fn take_stderr(&self) -> io::Result<()> {
+        if self.targets.iter().any(|(file, _)| *file.target() == LogTarget::Stderr) {
+            return Ok(());
+        }
+        match self.targets.first() {
+            Some((file, _)) => file.with_file(|file| nix::unistd::dup2_stderr(file)).map_err(io::Error::from),
+            None => Ok(()),
+        }
     }
 
     /// Writes a line. `connection` is the serial number behind the asterisk; 0 writes none.

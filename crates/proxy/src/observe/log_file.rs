@@ -28,6 +28,11 @@ impl LogFile {
         Ok(())
     }
 
+    /// Lends the open file.
+    pub(crate) fn with_file<T>(&self, act: impl FnOnce(&File) -> T) -> T {
+        act(&self.file.load())
+    }
+
     /// Where it writes.
     pub(crate) fn target(&self) -> &LogTarget {
         &self.target

@@ -200,6 +200,17 @@ impl Tunnel {
         true
     }
 
+    /// A side that was not read, because the other one takes nothing, has an excuse for its silence.
+    fn excuse_unread(&mut self, now: Instant) {
+        let Some(session) = &mut self.session else { return };
+        if !self.server.backlog.is_empty() {
+            session.excuse(websocket::Side::Client, now.into_std());
+        }
+        if !self.client.backlog.is_empty() {
+            session.excuse(websocket::Side::Server, now.into_std());
+        }
+    }
+
     /// Says goodbye to both sides, when the gateway ends: a Close between two frames, where the frames are known.
     fn begin_closing(&mut self, now: Instant) -> bool {
         match &mut self.session {
@@ -265,6 +276,7 @@ impl Future for Tunnel {
             // The session's clock has come: it has something to do, or a later time to name.
             tunnel.deadline.clear();
             now = Instant::now();
+            tunnel.excuse_unread(now);
         }
     }
 }

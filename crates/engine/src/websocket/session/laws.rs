@@ -178,7 +178,10 @@ enum Step {
     Say(Side, Range<usize>),
     Wait(u64),
     Pong(Side),
+    /// The side closes.
+    SayClose(Side),
     End(Side),
+    /// The gateway closes.
     Close,
 }
 
@@ -188,9 +191,93 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (side(), 0..3000_usize, 0..300_usize).prop_map(|(side, at, length)| Step::Say(side, at..at + length)),
         4 => (0..40_u64).prop_map(Step::Wait),
         2 => side().prop_map(Step::Pong),
+        1 => side().prop_map(Step::SayClose),
         1 => side().prop_map(Step::End),
         1 => Just(Step::Close),
     ]
+}
+
+/// A session between two sides, each with things to say. Arrays have the client first.
+struct Stage {
+    session: Session,
+    now: Instant,
+    says: [Vec<u8>; 2],
+    said: [usize; 2],
+    ended: [bool; 2],
+    hears: [Vec<u8>; 2],
+    pings: [Option<Vec<u8>>; 2],
+    is_over: bool,
+}
+
+impl Stage {
+    fn new(policy: Policy, says: [Vec<u8>; 2]) -> Stage {
+        let now = Instant::now();
+        let (hears, pings) = Default::default();
+        let session = session(policy, now);
+        Stage { session, now, says, said: [0, 0], ended: [false, false], hears, pings, is_over: false }
+    }
+
+    fn says(&mut self, from: Side, bytes: &[u8]) {
+        let hears = &mut self.hears[from.other() as usize];
+        self.session.bytes(from, bytes, self.now, |bytes| hears.extend(bytes));
+    }
+
+    /// Whether a side can begin a frame.
+    fn can_begin(&self, from: Side) -> bool {
+        let said = &self.says[from as usize][..self.said[from as usize]];
+        !self.ended[from as usize] && hear(said, from.other()).is_between_frames
+    }
+
+    fn takes(&mut self, step: Step) {
+        match step {
+            Step::Say(from, range) if !self.ended[from as usize] => {
+                let (start, whole) = (self.said[from as usize], &self.says[from as usize]);
+                let end = whole.len().min(start + range.len());
+                let bytes = whole[start..end].to_vec();
+                self.said[from as usize] = end;
+                self.says(from, &bytes);
+            }
+            Step::Pong(from) if self.can_begin(from) => {
+                let Some(payload) = self.pings[from as usize].take() else { return };
+                self.says(from, &Frame { fin: true, opcode: 10, payload }.wire(from));
+            }
+            Step::SayClose(from) if self.can_begin(from) => {
+                self.says(from, &Frame { fin: true, opcode: 8, payload: vec![3, 0xe8] }.wire(from));
+            }
+            Step::End(side) => {
+                self.ended[side as usize] = true;
+                self.session.end_of_stream(side, self.now);
+            }
+            Step::Wait(seconds) => self.now += Duration::from_secs(seconds),
+            Step::Close => self.session.close(1001, "over", Cause::Drain, self.now, Duration::from_secs(3)),
+            Step::Say(..) | Step::Pong(_) | Step::SayClose(_) => {}
+        }
+    }
+
+    fn acts(&mut self) -> Result<(), TestCaseError> {
+        while let Some(action) = self.session.poll_action(self.now) {
+            prop_assert!(!self.is_over, "{:?} after the end", action);
+            match action {
+                Action::Send { to, frame } => self.sends(to, &frame)?,
+                Action::End => self.is_over = true,
+                Action::Report(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn sends(&mut self, to: Side, frame: &ControlFrame) -> Result<(), TestCaseError> {
+        prop_assert!(!self.ended[to.other() as usize], "the stream to {:?} was ended", to);
+        let so_far = hear(&self.hears[to as usize], to);
+        prop_assert!(so_far.is_between_frames, "{:?} within a frame to {:?}", frame, to);
+        prop_assert!(so_far.controls.iter().all(|(opcode, _)| *opcode != 8), "{:?} after a Close", frame);
+        self.hears[to as usize].extend(frame.bytes());
+        let (opcode, payload) = hear(frame.bytes(), to).controls.remove(0);
+        if opcode == 9 {
+            self.pings[to as usize] = Some(payload);
+        }
+        Ok(())
+    }
 }
 
 proptest! {
@@ -266,54 +353,13 @@ proptest! {
     ) {
         let wire = |frames: &[Frame], from| frames.iter().flat_map(|frame| frame.wire(from)).collect::<Vec<u8>>();
         let says = [wire(&from_client, Side::Client), wire(&from_server, Side::Server)];
-        let mut told = [0, 0];
-        let mut ended = [false, false];
-        let mut hears = [Vec::new(), Vec::new()];
-        let mut pings: [Option<Vec<u8>>; 2] = [None, None];
-        let (mut now, mut is_over) = (Instant::now(), false);
-        let mut session = session(policy, now);
+        let mut stage = Stage::new(policy, says);
         for step in steps.into_iter().chain([Step::Close, Step::Wait(3)]) {
-            match step {
-                Step::Say(from, range) if !ended[from as usize] => {
-                    let (at, whole) = (&mut told[from as usize], &says[from as usize]);
-                    let end = whole.len().min(*at + range.len());
-                    session.bytes(from, &whole[*at..end], now, |bytes| hears[from.other() as usize].extend(bytes));
-                    *at = end;
-                }
-                Step::Wait(seconds) => now += Duration::from_secs(seconds),
-                Step::Pong(from) if !ended[from as usize] && hear(&says[from as usize][..told[from as usize]], from.other()).is_between_frames => {
-                    let Some(payload) = pings[from as usize].take() else { continue };
-                    let pong = Frame { fin: true, opcode: 10, payload }.wire(from);
-                    session.bytes(from, &pong, now, |bytes| hears[from.other() as usize].extend(bytes));
-                }
-                Step::End(side) => {
-                    ended[side as usize] = true;
-                    session.end_of_stream(side, now);
-                }
-                Step::Close => session.close(1001, "over", Cause::Drain, now, Duration::from_secs(3)),
-                Step::Say(..) | Step::Pong(_) => {}
-            }
-            while let Some(action) = session.poll_action(now) {
-                prop_assert!(!is_over, "{:?} after the end", action);
-                match action {
-                    Action::Send { to, frame } => {
-                        prop_assert!(!ended[to.other() as usize], "the stream to that side has been ended");
-                        let sofar = hear(&hears[to as usize], to);
-                        prop_assert!(sofar.is_between_frames, "{:?} within a frame to {:?}", frame, to);
-                        prop_assert!(!sofar.controls.iter().any(|(opcode, _)| *opcode == 8), "nothing follows a Close");
-                        hears[to as usize].extend(frame.bytes());
-                        let (opcode, payload) = hear(frame.bytes(), to).controls.remove(0);
-                        if opcode == 9 {
-                            pings[to as usize] = Some(payload);
-                        }
-                    }
-                    Action::End => is_over = true,
-                    Action::Report(_) => {}
-                }
-            }
+            stage.takes(step);
+            stage.acts()?;
         }
-        prop_assert!(is_over);
-        prop_assert_eq!(session.next_deadline(), None);
+        prop_assert!(stage.is_over);
+        prop_assert_eq!(stage.session.next_deadline(), None);
     }
 
     #[test]

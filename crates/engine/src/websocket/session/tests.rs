@@ -447,7 +447,7 @@ fn a_client_over_its_rate_is_paused_and_not_taken_for_dead() {
     talk.passes(SECOND);
     assert_eq!(talk.session.paused_until(Client), None);
     talk.passes(29 * SECOND);
-    assert_eq!(talk.pinged(), [], "its silence counts from the end of the pause");
+    assert!(talk.pinged().iter().all(|(to, _)| *to == Server), "its silence counts from the end of the pause");
     talk.passes(SECOND);
     assert_eq!(talk.pinged().iter().filter(|(to, _)| *to == Client).count(), 1);
     assert_eq!(talk.session.summary().cause, None);

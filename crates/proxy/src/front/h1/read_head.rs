@@ -4,7 +4,9 @@ use super::connection::{Front, Message};
 use crate::exchange::{Exchange, Next};
 use crate::lifecycle::{Generation, Shared};
 use culvert_conf::config::{HeaderLimits, Level};
-use culvert_engine::http1::{BodyLength, HeadLimits, RequestError, RequestHead, RequestScanner, request_body};
+use culvert_engine::http1::{
+    BodyLength, HEAD_BYTES_MAX, HeadLimits, RequestError, RequestHead, RequestScanner, request_body,
+};
 use culvert_engine::websocket::has_token;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -86,10 +88,8 @@ fn first_wait(generation: &Generation, site: usize) -> Duration {
 }
 
 fn limits(limits: HeaderLimits) -> HeadLimits {
-    HeadLimits {
-        line_bytes_max: limits.size.max(limits.first),
-        head_bytes_max: limits.first + limits.number * limits.size,
-    }
+    let all = limits.first.saturating_add(limits.number.saturating_mul(limits.size));
+    HeadLimits { line_bytes_max: limits.size.max(limits.first), head_bytes_max: all.min(HEAD_BYTES_MAX) }
 }
 
 async fn read(front: &mut Front, limits: HeadLimits) -> Head {
@@ -161,6 +161,7 @@ fn message(good: Option<&(RequestHead, BodyLength)>, shared: &Shared) -> Message
     let says = |token: &str| head.headers.all("connection").any(|list| has_token(list, token));
     message.http_1_1 = head.minor > 0;
     message.keep = !shared.drain.has_started() && if message.http_1_1 { !says("close") } else { says("keep-alive") };
+    message.keep &= !matches!(head.method(), b"CONNECT" | b"TRACE");
     message.takes_trailers = head.headers.all("te").any(|list| has_token(list, "trailers"));
     message.expects_continue = message.http_1_1
         && head.headers.first("expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));

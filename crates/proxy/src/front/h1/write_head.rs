@@ -60,8 +60,28 @@ pub(super) fn chunk_size(length: usize, out: &mut Vec<u8>) {
 /// Appends the last chunk, with trailers where they are welcome.
 pub(super) fn last_chunk(trailers: Option<&Headers>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.iter().flat_map(|trailers| trailers.iter()) {
+    let lines = trailers.iter().flat_map(|trailers| trailers.iter());
+    for (name, value) in lines.filter(|(name, _)| !is_of_the_head(name)) {
         push_line(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that mean something before the body only, and must not come behind it (RFC 9110 section 6.5.1).
+fn is_of_the_head(name: &[u8]) -> bool {
+    const NAMES: [&str; 12] = [
+        "content-length",
+        "transfer-encoding",
+        "content-encoding",
+        "content-type",
+        "content-range",
+        "trailer",
+        "host",
+        "connection",
+        "upgrade",
+        "te",
+        "keep-alive",
+        "set-cookie",
+    ];
+    NAMES.iter().any(|head| name.eq_ignore_ascii_case(head.as_bytes()))
 }
