@@ -89,6 +89,8 @@ pub(super) enum Event {
     Close { passed: bool },
     /// A frame that is not passed on, nor anything after it.
     Refused(Violation),
+    /// A message that passes, but whose sender has to pause for its rate's sake.
+    OverRate,
 }
 
 impl Direction {
@@ -103,12 +105,17 @@ impl Direction {
         let mut stretch = Stretch::new(bytes, pass);
         let mut event = None;
         while event.is_none() && !stretch.rest().is_empty() {
-            let watch = watch.as_deref_mut();
+            let seen_by = watch.as_deref_mut();
             event = match self.phase {
-                Phase::Header => self.read_header(&mut stretch, context, watch),
-                Phase::Payload => self.read_payload(&mut stretch, context, watch),
-                Phase::Control => self.read_control(&mut stretch, context, watch),
+                Phase::Header => self.read_header(&mut stretch, context, seen_by),
+                Phase::Payload => self.read_payload(&mut stretch, context, seen_by),
+                Phase::Control => self.read_control(&mut stretch, context, seen_by),
             };
+            if let Some(watch) = watch.as_deref_mut()
+                && std::mem::take(&mut watch.holds_rest)
+            {
+                event = event.or(Some(Event::OverRate));
+            }
         }
         if self.gate != Gate::Shut {
             stretch.pass_until(stretch.at);
@@ -288,10 +295,6 @@ impl Direction {
         Opcode(self.opcode).is_control()
     }
 
-    fn is_in_frame(&self) -> bool {
-        self.phase != Phase::Header || !self.parser.kept().is_empty()
-    }
-
     /// Lets the current frame pass, as far as it has begun to, and nothing after it.
     pub(super) fn shut(&mut self) {
         if self.gate == Gate::Open {
@@ -309,6 +312,11 @@ impl Direction {
     /// Whether the other side is between two frames, so that one of the gateway's own can go to it.
     pub(super) fn is_between_frames(&self) -> bool {
         !self.is_open
+    }
+
+    /// Whether a frame has begun to come and not ended.
+    pub(super) fn is_in_frame(&self) -> bool {
+        self.phase != Phase::Header || !self.parser.kept().is_empty()
     }
 
     /// Whether the other side will be within a frame for ever.

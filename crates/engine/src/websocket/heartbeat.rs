@@ -3,11 +3,14 @@
 //! ```text
 //!           silent for `interval`         between frames              its pong
 //!   Quiet ───────────────────────► Due ──────────────────► Sent ─────────────────► Quiet
-//!                                                            │ silent for `timeout`
-//!                                                            └──────────────────────► dead
+//!                                   ▲                        │ silent for `timeout` from the ping on
+//!                                   │                        ├──────────────────────► dead
+//!                                   │ silent for `interval`  │ something else
+//!                                   └────────────────────────┘
 //! ```
 //!
-//! Whatever a side sends shows that it lives, not only the pong: that has to wait for the end of a long frame.
+//! Whatever a side sends shows that it lives, not only the pong: that has to wait for the end of a long frame. A pong that
+//! comes behind something else is still taken for what it is, until the next ping is due.
 
 use super::policy::Ping;
 use super::summary::RoundTrips;
@@ -45,15 +48,26 @@ pub(super) enum Pulse {
 }
 
 impl Heartbeat {
-    /// Looks at the clock; `heard` is when the side last sent anything.
-    pub(super) fn look(&mut self, ping: &Ping, heard: u64, now: u64) -> Pulse {
-        if self.state == State::Sent {
-            let until = heard.max(self.sent_at).saturating_add(nanoseconds(ping.timeout));
-            return if now < until { Pulse::Fine(until) } else { Pulse::Dead };
+    /// Looks at the clock; `heard` is when the side last sent anything, and `is_mid_frame` whether that was part of a frame.
+    pub(super) fn look(&mut self, ping: &Ping, heard: u64, is_mid_frame: bool, now: u64) -> Pulse {
+        let has_spoken = heard >= self.sent_at;
+        if self.state == State::Sent && (!has_spoken || is_mid_frame) {
+            // A side that owes the end of a frame can answer no sooner: another ping would only ask for a second pong.
+            let silent_since = if has_spoken { heard.saturating_add(nanoseconds(ping.interval)) } else { self.sent_at };
+            let until = silent_since.saturating_add(nanoseconds(ping.timeout));
+            // A side that answers has to be asked anew before a long timeout is over.
+            let again = until.min(now.saturating_add(nanoseconds(ping.interval)));
+            return if now < until { Pulse::Fine(again) } else { Pulse::Dead };
         }
         let until = heard.saturating_add(nanoseconds(ping.interval));
-        self.state = if now < until { State::Quiet } else { State::Due };
-        if self.state == State::Due { Pulse::Ping } else { Pulse::Fine(until) }
+        if now >= until {
+            self.state = State::Due;
+            return Pulse::Ping;
+        }
+        if self.state == State::Due {
+            self.state = State::Quiet;
+        }
+        Pulse::Fine(until)
     }
 
     /// Whether a ping waits for the end of a frame.
@@ -102,21 +116,45 @@ mod tests {
     #[test]
     fn a_quiet_side_is_pinged_and_a_silent_one_is_dead() {
         let mut beat = Heartbeat::default();
-        assert_eq!(beat.look(&PING, 10, 50), Pulse::Fine(110));
-        assert_eq!(beat.look(&PING, 10, 110), Pulse::Ping);
+        assert_eq!(beat.look(&PING, 10, false, 50), Pulse::Fine(110));
+        assert_eq!(beat.look(&PING, 10, false, 110), Pulse::Ping);
         beat.sent([7; 8], 120);
         assert_eq!(beat.awaited(), Some([7; 8]));
-        assert_eq!(beat.look(&PING, 10, 169), Pulse::Fine(170));
-        assert_eq!(beat.look(&PING, 10, 170), Pulse::Dead);
-        assert_eq!(beat.look(&PING, 160, 170), Pulse::Fine(210));
+        assert_eq!(beat.look(&PING, 10, false, 169), Pulse::Fine(170));
+        assert_eq!(beat.look(&PING, 10, false, 170), Pulse::Dead);
+    }
+
+    #[test]
+    fn whatever_a_side_sends_answers_a_ping_and_the_pong_is_awaited_still() {
+        let mut beat = Heartbeat::default();
+        assert_eq!(beat.look(&PING, 0, false, 100), Pulse::Ping);
+        beat.sent([7; 8], 120);
+        assert_eq!(beat.look(&PING, 160, false, 170), Pulse::Fine(260));
+        assert_eq!(beat.look(&PING, 160, false, 259), Pulse::Fine(260));
+        assert_eq!(beat.awaited(), Some([7; 8]));
+        assert_eq!(beat.look(&PING, 160, false, 260), Pulse::Ping);
+        assert_eq!(beat.awaited(), None);
+        beat.sent([8; 8], 260);
+        assert_eq!(beat.look(&PING, 160, false, 310), Pulse::Dead);
+    }
+
+    #[test]
+    fn a_side_in_the_middle_of_a_frame_is_not_asked_twice() {
+        let mut beat = Heartbeat::default();
+        beat.sent([7; 8], 120);
+        assert_eq!(beat.look(&PING, 160, true, 260), Pulse::Fine(310));
+        assert_eq!(beat.look(&PING, 300, true, 310), Pulse::Fine(410));
+        assert_eq!(beat.awaited(), Some([7; 8]));
+        assert_eq!(beat.look(&PING, 300, true, 450), Pulse::Dead);
+        assert_eq!(beat.look(&PING, 300, false, 450), Pulse::Ping);
     }
 
     #[test]
     fn a_side_that_speaks_before_its_ping_fits_in_needs_none() {
         let mut beat = Heartbeat::default();
-        assert_eq!(beat.look(&PING, 0, 100), Pulse::Ping);
+        assert_eq!(beat.look(&PING, 0, false, 100), Pulse::Ping);
         assert!(beat.is_due());
-        assert_eq!(beat.look(&PING, 150, 160), Pulse::Fine(250));
+        assert_eq!(beat.look(&PING, 150, false, 160), Pulse::Fine(250));
         assert!(!beat.is_due());
     }
 

@@ -19,6 +19,16 @@ impl Bucket {
         let allowed_at = self.due.saturating_sub(span(per_second + u128::from(rate.burst)));
         (allowed_at > now).then_some(allowed_at)
     }
+
+    /// The most that can be charged `now` without being over `rate`.
+    pub(super) fn room(&self, rate: &Rate, now: u64) -> u64 {
+        let per_second = u128::from(rate.per_second.max(1));
+        let taken = u128::from(self.due.saturating_sub(now));
+        let span = (per_second + u128::from(rate.burst)) * SECOND / per_second;
+        // A product over the type's range stands for more than anyone sends at once.
+        let room = span.saturating_sub(taken).saturating_mul(per_second) / SECOND;
+        u64::try_from(room).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +50,22 @@ mod tests {
     }
 
     #[test]
+    fn what_there_is_room_for_is_not_over_the_rate_and_more_is() {
+        for rate in [RATE, Rate { per_second: 3, burst: 0 }, Rate { per_second: 7_777, burst: 13 }] {
+            let mut bucket = Bucket::default();
+            // Where a second can't be divided evenly, the last one may not fit in.
+            assert!((0..2).contains(&(rate.per_second + rate.burst - bucket.room(&rate, 0))));
+            for now in [0, 0, 150 * MS, 1_000 * MS, 1_001 * MS, 9_000 * MS] {
+                let room = bucket.room(&rate, now);
+                assert!(room == 0 || bucket.charge(&rate, room, now).is_none());
+                assert_eq!(bucket.room(&rate, now), 0);
+                assert!(bucket.charge(&rate, 2, now).is_some());
+                assert_eq!(bucket.room(&rate, now), 0);
+            }
+        }
+    }
+
+    #[test]
     fn rest_is_not_saved_beyond_the_burst() {
         let mut bucket = Bucket::default();
         assert_eq!(bucket.charge(&RATE, 15, 0), None);
@@ -51,6 +77,9 @@ mod tests {
         let mut bucket = Bucket::default();
         let rate = Rate { per_second: 0, burst: 0 };
         assert_eq!(bucket.charge(&rate, u64::MAX, u64::MAX), None);
+        assert_eq!(bucket.room(&rate, 0), 0);
+        let most = Rate { per_second: u64::MAX, burst: u64::MAX };
+        assert_eq!(Bucket::default().room(&most, 0), u64::MAX);
         let mut bucket = Bucket::default();
         assert!(bucket.charge(&rate, u64::MAX, 5).is_some());
         assert_eq!(Bucket::default().charge(&Rate { per_second: u64::MAX, burst: u64::MAX }, u64::MAX, 0), None);

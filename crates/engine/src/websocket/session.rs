@@ -13,6 +13,7 @@
 
 mod clocks;
 mod closing;
+mod dice;
 
 #[cfg(test)]
 mod laws;
@@ -21,13 +22,13 @@ mod tests;
 
 use clocks::Extra;
 use closing::Closing;
+use dice::Dice;
 
 use super::direction::{Context, Direction, Event};
 use super::frame::{ControlFrame, Opcode};
-use super::policy::{Policy, Side};
+use super::policy::{OverRate, Policy, Side};
 use super::summary::{Cause, EndedBy, SideSummary, Summary};
 use super::violation::{Violation, Violations};
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,22 @@ impl Session {
     /// always once and all of it. Not passed are the pongs to the gateway's own pings, a frame that is refused, and
     /// everything behind the latter or behind the gateway's own Close. What might become one of these waits for its rest:
     /// the header of a frame, and a Close or pong.
-    pub fn bytes(&mut self, from: Side, bytes: &[u8], now: Instant, mut pass: impl FnMut(&[u8])) {
+    ///
+    /// A rate that slows a client down is for the caller to obey, by [`Session::allowance`]; where it is a rate of messages,
+    /// by [`Session::bytes_within_rate`] as well.
+    pub fn bytes(&mut self, from: Side, mut bytes: &[u8], now: Instant, mut pass: impl FnMut(&[u8])) {
+        loop {
+            bytes = &bytes[self.bytes_within_rate(from, bytes, now, &mut pass)..];
+            if bytes.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// The same, but stops behind a message that makes its sender pause: how many of `bytes` it took, at least one of any. The
+    /// others are to be shown again, before any new ones, once [`Session::allowance`] is not 0.
+    #[must_use = "what it does not take has to be shown again"]
+    pub fn bytes_within_rate(&mut self, from: Side, bytes: &[u8], now: Instant, mut pass: impl FnMut(&[u8])) -> usize {
         self.hears(from, bytes.len() as u64, now);
         let mut passed = false;
         let mut rest = bytes;
@@ -104,16 +120,15 @@ impl Session {
                 pass(bytes);
             });
             rest = &rest[read..];
-            if let Some(event) = event {
-                self.on_event(from, event, now);
+            match event {
+                Some(Event::OverRate) => break,
+                Some(event) => self.on_event(from, event, now),
+                None => {}
             }
         }
-        if let Some(extra) = &mut self.extra {
-            extra.note_pause(from);
-            if passed {
-                extra.spoke(from, now);
-            }
-        }
+        let taken = bytes.len() - rest.len();
+        self.has_taken(from, taken as u64, passed, now);
+        taken
     }
 
     /// How many of the next bytes from `from` are payload that will pass without being looked at: they may be moved from
@@ -126,10 +141,7 @@ impl Session {
     pub fn moved(&mut self, from: Side, length: u64, now: Instant) {
         self.hears(from, length, now);
         self.direction_mut(from).passed_unread(length);
-        if let Some(extra) = &mut self.extra {
-            extra.note_pause(from);
-            extra.spoke(from, now);
-        }
+        self.has_taken(from, length, true, now);
     }
 
     /// What is to be done now besides passing bytes: to be called until `None` after [`Session::bytes`],
@@ -146,6 +158,12 @@ impl Session {
             return Some(Action::Report(kind));
         }
         if extra.closing.is_some() { self.poll_closing(now) } else { self.poll_ping(now) }
+    }
+
+    /// How many bytes to read of `from` at most, for a rate's sake. 0: none, until [`Session::next_deadline`] comes.
+    pub fn allowance(&self, from: Side, now: Instant) -> usize {
+        let Some(extra) = &self.extra else { return usize::MAX };
+        extra.allowance(from, &self.policy, self.unread(from), now)
     }
 
     /// Whether reads from `from` should rest for a rate's sake, and until when.
@@ -186,7 +204,7 @@ impl Session {
         }
     }
 
-    /// Says that `from` was not read up to now, because the other side took nothing: its silence means nothing. To be told
+    /// Says that `from` was not read up to now, because the other side took nothing: its silence means nothing, as if it had just spoken. To be told
     /// before [`Session::poll_action`] at a deadline.
     pub fn excuse(&mut self, from: Side, now: Instant) {
         if let Some(extra) = &mut self.extra {
@@ -231,15 +249,37 @@ impl Session {
         }
     }
 
-    /// Notes that bytes came from `from`, and holds them against its rate.
+    /// Notes that bytes came from `from`, and closes for them where they are over a rate that wants that.
     fn hears(&mut self, from: Side, length: u64, now: Instant) {
         let Some(extra) = &mut self.extra else { return };
         extra.hears(from, now);
-        let rate = self.policy.bytes_rate.as_ref().filter(|_| from == Side::Client && self.client.is_passing());
-        if rate.is_some_and(|rate| extra.is_over_bytes(length, rate, &self.policy, now)) {
+        if self.policy.over_rate == OverRate::Close && self.is_over_bytes(from, length, now) {
             self.client.cut();
             self.refuse(from, Violation::ByteRate, now);
         }
+    }
+
+    /// Notes that bytes from `from` were looked at, and has it pause where they are over a rate that slows down.
+    fn has_taken(&mut self, from: Side, length: u64, passed: bool, now: Instant) {
+        if self.extra.is_none() {
+            return;
+        }
+        if self.policy.over_rate == OverRate::Slow {
+            self.is_over_bytes(from, length, now);
+        }
+        if let Some(extra) = &mut self.extra {
+            extra.note_pause(from);
+            if passed {
+                extra.spoke(from, now);
+            }
+        }
+    }
+
+    /// Holds bytes from `from` against the rate of bytes. Whether they are refused for it.
+    fn is_over_bytes(&mut self, from: Side, length: u64, now: Instant) -> bool {
+        let Some(extra) = &mut self.extra else { return false };
+        let rate = self.policy.bytes_rate.as_ref().filter(|_| from == Side::Client && self.client.is_passing());
+        rate.is_some_and(|rate| extra.is_over_bytes(length, rate, &self.policy, now))
     }
 
     fn advance<F: FnMut(&[u8])>(
@@ -274,6 +314,7 @@ impl Session {
             Event::Close { passed } => self.on_close(from, passed, now),
             // Its Close has passed already, and nothing can follow it.
             Event::Refused(Violation::AfterClose) => {}
+            Event::OverRate => {}
             Event::Refused(violation) => self.refuse(from, violation, now),
         }
     }
@@ -359,23 +400,5 @@ impl Session {
     fn mask(&mut self, to: Side) -> Option<[u8; 4]> {
         let [a, b, c, d, ..] = self.dice.roll().to_ne_bytes();
         (to == Side::Server).then_some([a, b, c, d])
-    }
-}
-
-/// Where unguessable numbers come from: each is a hash of a state that is never shown.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        let shown = self.hash(0);
-        self.0 = self.hash(1);
-        shown
-    }
-
-    fn hash(&self, purpose: u8) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher.write_u8(purpose);
-        hasher.finish()
     }
 }

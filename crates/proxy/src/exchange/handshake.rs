@@ -145,35 +145,64 @@ pub(super) fn chose_deflate(headers: &Headers) -> bool {
     headers.all("sec-websocket-extensions").flat_map(items).any(is_deflate)
 }
 
-/// An offer of permessage-deflate with smaller windows (RFC 7692 section 7.1.2). The client's window can be bounded only if
-/// the client offers to have it bounded.
+/// An offer of permessage-deflate with windows that are no larger (RFC 7692 section 7.1.2). The client's window can be bounded
+/// only if the client offers to have it bounded. What the client asks for is never raised: it would fail the connection.
 fn capped(offer: &[u8], client: Option<u8>, server: Option<u8>, no_context_takeover: bool) -> Vec<u8> {
+    let parameters = || offer.split(|&b| b == b';').skip(1).map(<[u8]>::trim_ascii).filter(|item| !item.is_empty());
+    let is_missing = |name: &str| !parameters().any(|parameter| is_parameter(parameter, name));
     let mut out = b"permessage-deflate".to_vec();
-    let mut push = |parameter: &str| {
+    let mut push = |parameter: &[u8]| {
         out.extend_from_slice(b"; ");
-        out.extend_from_slice(parameter.as_bytes());
+        out.extend_from_slice(parameter);
     };
-    let offers = |name: &str| {
-        let key = |parameter: &[u8]| {
-            parameter.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase()
-        };
-        offer.split(|&b| b == b';').skip(1).any(|parameter| key(parameter) == name.as_bytes())
-    };
-    if offers("client_max_window_bits") {
-        push(&client.map_or("client_max_window_bits".to_owned(), |bits| format!("client_max_window_bits={bits}")));
+    for parameter in parameters() {
+        let client = client.filter(|_| is_parameter(parameter, CLIENT_BITS));
+        let server = server.filter(|_| is_parameter(parameter, SERVER_BITS));
+        match client.or(server) {
+            Some(cap) => push(&lowered(parameter, cap)),
+            None => push(parameter),
+        }
     }
-    if let Some(bits) = server {
-        push(&format!("server_max_window_bits={bits}"));
-    } else if offers("server_max_window_bits") {
-        push("server_max_window_bits=15");
+    if let Some(bits) = server.filter(|_| is_missing(SERVER_BITS)) {
+        push(format!("{SERVER_BITS}={bits}").as_bytes());
     }
-    if no_context_takeover || offers("server_no_context_takeover") {
-        push("server_no_context_takeover");
-    }
-    if no_context_takeover || offers("client_no_context_takeover") {
-        push("client_no_context_takeover");
+    for name in ["server_no_context_takeover", "client_no_context_takeover"] {
+        if no_context_takeover && is_missing(name) {
+            push(name.as_bytes());
+        }
     }
     out
+}
+
+const CLIENT_BITS: &str = "client_max_window_bits";
+const SERVER_BITS: &str = "server_max_window_bits";
+
+/// A parameter's name and its value, which may stand in quotes (RFC 6455 section 9.1).
+fn name_and_value(parameter: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut parts = parameter.splitn(2, |&b| b == b'=').map(<[u8]>::trim_ascii);
+    let name = parts.next().unwrap_or_default();
+    let value = parts.next().map(|value| match value {
+        [b'"', unquoted @ .., b'"'] => unquoted,
+        value => value,
+    });
+    (name, value)
+}
+
+fn is_parameter(parameter: &[u8], name: &str) -> bool {
+    name_and_value(parameter).0.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// A parameter with at most `cap` bits. One that makes no sense stays as it is, for the server to decline.
+fn lowered(parameter: &[u8], cap: u8) -> Cow<'_, [u8]> {
+    let (name, value) = name_and_value(parameter);
+    let bits = match value {
+        Some(value) => str::from_utf8(value).ok().and_then(|value| value.parse::<u8>().ok()),
+        None => Some(cap),
+    };
+    match bits {
+        Some(bits) => Cow::Owned([name, format!("={}", bits.min(cap)).as_bytes()].concat()),
+        None => Cow::Borrowed(parameter),
+    }
 }
 
 #[cfg(test)]
@@ -188,5 +217,22 @@ mod tests {
             "permessage-deflate; client_max_window_bits=10; server_max_window_bits=11; server_no_context_takeover; client_no_context_takeover"
         );
         assert!(!cap(b"permessage-deflate").contains("client_max_window_bits"));
+    }
+
+    #[test]
+    fn a_cap_raises_nothing_and_leaves_alone_what_it_does_not_know() {
+        let cap =
+            |offer: &[u8], client, server| String::from_utf8(capped(offer, client, server, false)).expect("ASCII");
+        let offer = b"permessage-deflate;Server_Max_Window_Bits = 9 ; client_max_window_bits=\"10\";";
+        assert_eq!(
+            cap(offer, Some(12), Some(13)),
+            "permessage-deflate; Server_Max_Window_Bits=9; client_max_window_bits=10"
+        );
+        assert_eq!(
+            cap(offer, Some(8), None),
+            "permessage-deflate; Server_Max_Window_Bits = 9; client_max_window_bits=8"
+        );
+        let strange = b"permessage-deflate; client_max_window_bits=many; colour=red; server_no_context_takeover";
+        assert_eq!(cap(strange, Some(12), None).as_bytes(), strange);
     }
 }

@@ -143,6 +143,9 @@ fn may_try_again(exchange: &Exchange, job: &Job<'_>, failed: &FailedTry, tries_m
 /// Passes an answer on, unless it is one that `proxy_next_upstream` would rather have from another server.
 fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Answer) -> Result<Answer, TryError> {
     let failure = TryFailure::Status(answer.head.status);
+    if answer.head.status < 400 {
+        return Ok(answer);
+    }
     let failed = FailedTry { failure, message: String::new(), request_sent: true, was_stale: false };
     if !may_try_again(exchange, job, &failed, job.tries + 1) {
         return Ok(answer);
@@ -163,7 +166,7 @@ async fn attempt<C: Client>(
         Some(connection) => (connection, true),
         None => (open(exchange, client, job, &mut pick).await?, false),
     };
-    exchange.note_connected();
+    exchange.note_connected(reused);
     connection.begin();
     let length = job.body.length(exchange.request.body);
     connection.outbox.push(&request_out::compose(exchange, job.wish, length));

@@ -252,7 +252,8 @@ impl BodyRelay {
         pump: &mut Pump,
     ) -> BodyEnd {
         self.deadline = client.lend_deadline();
-        self.deadline.set(Instant::now(), self.bounds.read_timeout);
+        // Set at the first wait: most bodies are here already.
+        self.deadline.clear();
         let end = poll_fn(|cx| self.poll(cx, client, connection, pump)).await;
         client.return_deadline(std::mem::take(&mut self.deadline));
         end
@@ -378,7 +379,7 @@ impl BodyRelay {
 
     fn check_time(&mut self, cx: &mut Context<'_>, client_is_slow: bool, moved: bool) -> Poll<BodyEnd> {
         let wait = if client_is_slow { self.bounds.client_send_timeout } else { self.bounds.read_timeout };
-        if moved {
+        if moved || !self.deadline.is_set() {
             self.deadline.set(Instant::now(), wait);
         }
         ready!(self.deadline.poll(cx));

@@ -42,7 +42,7 @@ impl Exchange {
             peer: pick.map(|pick| pick.peer),
             upstream: upstream.clone(),
             status: 0,
-            began: Instant::now(),
+            began: pick.map_or_else(Instant::now, |pick| pick.picked),
             connect_time: None,
             header_time: None,
             response_time: None,
@@ -53,9 +53,10 @@ impl Exchange {
         });
     }
 
-    pub(super) fn note_connected(&mut self) {
+    /// Notes that the server is connected to; a kept connection took no time.
+    pub(super) fn note_connected(&mut self, reused: bool) {
         if let Some(attempt) = self.tries.last_mut() {
-            attempt.connect_time = Some(attempt.began.elapsed());
+            attempt.connect_time = Some(if reused { Duration::ZERO } else { attempt.began.elapsed() });
         }
     }
 

@@ -114,20 +114,25 @@ impl Exchange {
                 0 => out.push(b'-'),
                 status => out.extend_from_slice(format!("{status:03}").as_bytes()),
             }),
-            // Only a tunnel has these, and only once it has ended.
+            Builtin::WebsocketExtensions => put(out, self.chosen("sec-websocket-extensions")),
+            Builtin::WebsocketProtocol => put(out, self.chosen("sec-websocket-protocol")),
+            // Only a tunnel has these, and only once it has ended: see observe::access_log.
             Builtin::WebsocketBytesReceived
             | Builtin::WebsocketBytesSent
             | Builtin::WebsocketCloseCause
             | Builtin::WebsocketCloseCode
             | Builtin::WebsocketCloseReason
             | Builtin::WebsocketClosedBy
-            | Builtin::WebsocketExtensions
             | Builtin::WebsocketMessagesReceived
             | Builtin::WebsocketMessagesSent
             | Builtin::WebsocketPingRtt
-            | Builtin::WebsocketProtocol
             | Builtin::WebsocketViolations => false,
         }
+    }
+
+    /// What the server chose in its 101.
+    fn chosen(&self, header: &str) -> Option<&[u8]> {
+        self.upstream_headers.first(header).filter(|_| self.sent.status == 101)
     }
 
     fn append_member(&self, family: Family, name: &str, head: Option<&OutHead>, out: &mut Vec<u8>) -> bool {

@@ -21,6 +21,11 @@ impl Deadline {
         self.due = now.checked_add(wait.min(NEVER));
     }
 
+    /// Whether there is a deadline.
+    pub(crate) fn is_set(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Moves the deadline to a point in time.
     pub(crate) fn set_at(&mut self, due: Instant) {
         self.due = Some(due);

@@ -12,8 +12,10 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc};
 
@@ -217,11 +219,24 @@ impl Drop for Live {
 
 /// Spawns a task that serves a connection; a drain waits for it.
 pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
-    let live = Live::begin();
-    tokio::spawn(async move {
-        let _live = live;
-        task.await;
-    });
+    tokio::spawn(Counted { task, _live: Live::begin() });
+}
+
+pin_project_lite::pin_project! {
+    /// A task that is counted as live. Not an `async` block: that would keep room for the task twice, for as long as it lives.
+    struct Counted<F> {
+        #[pin]
+        task: F,
+        _live: Live,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Counted<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().task.poll(cx)
+    }
 }
 
 /// Whether this worker holds as many connections as it may.

@@ -13,6 +13,8 @@ mod roll;
 mod side;
 
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod tests;
@@ -79,6 +81,8 @@ pub(crate) struct Tunnel {
     /// When it has been silent for too long.
     idle_until: Option<Instant>,
     timeouts: Timeouts,
+    /// The session is over: what waits is still written, and nothing is read any more.
+    ending: bool,
     place: roll::Place,
     record: Record,
     pick: Pick,
@@ -105,6 +109,7 @@ impl Tunnel {
             deadline: Deadline::default(),
             idle_until: None,
             timeouts,
+            ending: false,
             place: roll::Place::default(),
             record,
             pick,
@@ -117,7 +122,7 @@ impl Tunnel {
 
     /// Moves bytes and does what the session wants, until neither has anything to do. Ready at the end.
     fn work(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Broken>> {
-        loop {
+        while !self.ending {
             if self.relay(cx, now)?.is_ready() {
                 return Poll::Ready(Ok(()));
             }
@@ -132,9 +137,17 @@ impl Tunnel {
                     self.server.send(cx, frame.bytes()).map_err(Broken::Server)?;
                 }
                 Action::Report(violation) => self.report(violation),
-                Action::End => return Poll::Ready(Ok(())),
+                Action::End => self.ending = true,
             }
         }
+        self.flush(cx)
+    }
+
+    /// Writes what waits. Ready once both sides have taken all of it.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let to_client = self.client.flush(cx).map_err(Broken::Client)?;
+        let to_server = self.server.flush(cx).map_err(Broken::Server)?;
+        if to_client.is_ready() && to_server.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn relay(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Broken>> {

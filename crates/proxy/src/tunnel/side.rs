@@ -15,11 +15,22 @@ pub(super) struct Side {
     pub(super) backlog: Backlog,
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// Bytes from this stream that its rate does not let pass yet; nothing more is read before they have.
+    held: Option<Box<Held>>,
     /// The stream has ended: nothing more comes from it.
     read_ended: bool,
     /// The end of the other stream was passed on to this one.
     write_ended: bool,
 }
+
+/// The rest of one read, from `start` on.
+struct Held {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// How much is read of a stream that pauses for its rate's sake: so its end is noticed, if it comes behind no more than that.
+const READ_AHEAD_BYTES: usize = 4 * 1024;
 
 /// Which call of a pump failed.
 pub(super) enum Fault {
@@ -32,7 +43,12 @@ pub(super) type Watch<'a> = Option<(&'a mut Session, websocket::Side, Instant)>;
 
 impl Side {
     pub(super) fn new(io: Transport, backlog: Backlog, received: u64, sent: u64) -> Side {
-        Side { io, backlog, received, sent, read_ended: false, write_ended: false }
+        Side { io, backlog, received, sent, held: None, read_ended: false, write_ended: false }
+    }
+
+    /// Writes what waits. Ready once the stream has taken all of it.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.backlog.poll_write(&mut self.io, cx, &mut self.sent)
     }
 
     /// Sends bytes of the gateway's own behind what waits.
@@ -60,25 +76,28 @@ pub(super) fn pump(
             to.write_ended = true;
             return Poll::Ready(Ok(()));
         }
-        if let Some((session, side, now)) = &watch
-            && session.paused_until(*side).is_some_and(|until| until > *now)
-        {
-            // Over its rate: it is read again when the session's deadline wakes the tunnel.
-            return Poll::Pending;
-        }
-        let (io, backlog, sent) = (&mut to.io, &mut to.backlog, &mut to.sent);
-        let read = scratch::poll_read(&mut from.io, cx, scratch::SCRATCH_BYTES, |cx, bytes| {
-            let mut written = Ok(());
-            let mut pass = |bytes: &[u8]| {
-                if written.is_ok() {
-                    written = backlog.write_or_keep(io, cx, bytes, sent);
-                }
-            };
-            match &mut watch {
-                Some((session, side, now)) => session.bytes(*side, bytes, *now, pass),
-                None => pass(bytes),
+        let limit = watch.as_ref().map_or(usize::MAX, |(session, side, now)| session.allowance(*side, *now));
+        let is_paused = limit == 0;
+        if let Some(mut held) = from.held.take() {
+            if is_paused {
+                // The session's deadline wakes the tunnel.
+                from.held = Some(held);
+                return Poll::Pending;
             }
-            written.map(|()| bytes.len())
+            let next = &held.bytes[held.start..];
+            let passed = pass_on(cx, to, &mut watch, &next[..next.len().min(limit)]);
+            held.start += passed.map_err(|error| (Fault::Writing, error))?;
+            from.held = (held.start < held.bytes.len()).then_some(held);
+            continue;
+        }
+        let held = &mut from.held;
+        let limit = if is_paused { READ_AHEAD_BYTES } else { limit };
+        let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
+            let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes)? };
+            if passed < bytes.len() {
+                *held = Some(Box::new(Held { bytes: bytes[passed..].to_vec(), start: 0 }));
+            }
+            Ok(bytes.len())
         });
         match ready!(read).map_err(|error| (Fault::Reading, error))? {
             Ok(0) => {
@@ -91,4 +110,22 @@ pub(super) fn pump(
             Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
         }
     }
+}
+
+/// Shows bytes to who watches, and writes what passes to the other stream: how many of them that was.
+fn pass_on(cx: &mut Context<'_>, to: &mut Side, watch: &mut Watch<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = Ok(());
+    let mut pass = |bytes: &[u8]| {
+        if written.is_ok() {
+            written = to.send(cx, bytes);
+        }
+    };
+    let length = match watch {
+        Some((session, side, now)) => session.bytes_within_rate(*side, bytes, *now, pass),
+        None => {
+            pass(bytes);
+            bytes.len()
+        }
+    };
+    written.map(|()| length)
 }

@@ -102,8 +102,9 @@ impl Upstream {
 
     /// Chooses a peer that is not in `tried`; `None` where none is left alive.
     pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Pick> {
-        let peer = self.balancer().pick(Instant::now().into_std(), tried)?;
-        Some(Pick { upstream: self.clone(), peer, ending: Ending::Abandoned })
+        let picked = Instant::now();
+        let peer = self.balancer().pick(picked.into_std(), tried)?;
+        Some(Pick { upstream: self.clone(), peer, picked, ending: Ending::Abandoned })
     }
 
     /// How many requests and tunnels are live on all peers.
@@ -128,6 +129,8 @@ pub(crate) struct Pick {
     upstream: Arc<Upstream>,
     /// Which peer.
     pub(crate) peer: PeerId,
+    /// When it was picked.
+    pub(crate) picked: Instant,
     ending: Ending,
 }
 
@@ -145,6 +148,8 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
-        self.upstream.balancer().done(self.peer, Instant::now().into_std(), self.ending);
+        // Only a failure's time matters to the balancer.
+        let now = if self.ending == Ending::Failed { Instant::now() } else { self.picked };
+        self.upstream.balancer().done(self.peer, now.into_std(), self.ending);
     }
 }

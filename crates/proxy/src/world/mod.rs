@@ -197,6 +197,12 @@ impl World {
         self.expected.borrow_mut().push(text.to_owned());
     }
 
+    /// How many lines of the error log have `text` in them.
+    pub(crate) fn error_lines(&self, text: &str) -> usize {
+        self.clock.settle();
+        self.lines("error.log").iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Lines with `text` in them are expected in the error log, but need not be there.
     pub(crate) fn log_may_say(&self, text: &str) {
         self.expected.borrow_mut().push(text.to_owned());

@@ -6,6 +6,10 @@ use crate::websocket::rate::Bucket;
 use crate::websocket::utf8::Utf8;
 use crate::websocket::violation::{Violation, Violations};
 
+/// How much is read at once of a client whose messages are under a rate, unless it is in the middle of a longer frame: what
+/// of it goes over the rate is held in memory.
+const HELD_BYTES_MAX: u64 = 4 * 1024;
+
 /// The state of the judgements on one direction.
 #[derive(Debug, Default)]
 pub(in crate::websocket) struct Watch {
@@ -13,6 +17,8 @@ pub(in crate::websocket) struct Watch {
     pub(in crate::websocket) violations: Violations,
     /// Until when the side is not to be read; 0: it may be.
     pub(in crate::websocket) paused_until: u64,
+    /// The message that was counted last made the side pause: what it sent behind that one waits.
+    pub(super) holds_rest: bool,
     message_bytes: u64,
     messages_rate: Bucket,
     bytes_rate: Bucket,
@@ -49,6 +55,7 @@ impl Watch {
     pub(super) fn is_over_messages(&mut self, policy: &Policy, now: u64) -> bool {
         let Some(rate) = &policy.messages_rate else { return false };
         let allowed_at = self.messages_rate.charge(rate, 1, now);
+        self.holds_rest = allowed_at.is_some() && policy.over_rate == OverRate::Slow;
         self.is_refused(allowed_at, policy.over_rate)
     }
 
@@ -56,6 +63,23 @@ impl Watch {
     pub(in crate::websocket) fn is_over_bytes(&mut self, amount: u64, rate: &Rate, over: OverRate, now: u64) -> bool {
         let allowed_at = self.bytes_rate.charge(rate, amount, now);
         self.is_refused(allowed_at, over)
+    }
+
+    /// How many bytes to read of the client `now`, where it is slowed down; 0 while it pauses. `unread` is what is left of its
+    /// current frame.
+    ///
+    /// A sixteenth of a second's worth is lent to it, or it would be read byte by byte.
+    pub(in crate::websocket) fn allowance(&self, policy: &Policy, unread: u64, now: u64) -> usize {
+        if self.paused_until > now {
+            return 0;
+        }
+        if policy.over_rate != OverRate::Slow {
+            return usize::MAX;
+        }
+        let messages = policy.messages_rate.map_or(u64::MAX, |_| unread.max(HELD_BYTES_MAX));
+        let room = |rate| self.bytes_rate.room(rate, now).max(rate.per_second / 16).max(1);
+        let bytes = policy.bytes_rate.as_ref().map_or(u64::MAX, room);
+        usize::try_from(messages.min(bytes)).unwrap_or(usize::MAX)
     }
 
     fn is_refused(&mut self, allowed_at: Option<u64>, over: OverRate) -> bool {

@@ -140,6 +140,13 @@ impl Extra {
         self.started.checked_add(Duration::from_nanos(until))
     }
 
+    pub(super) fn allowance(&self, from: Side, policy: &Policy, unread: u64, now: Instant) -> usize {
+        match from {
+            Side::Client => self.client.watch.allowance(policy, unread, self.elapsed(now)),
+            Side::Server => usize::MAX,
+        }
+    }
+
     /// Whether a ping to `to` waits for a place, and is still wanted.
     pub(super) fn wants_ping(&mut self, to: Side, ping: &Ping, now: Instant) -> bool {
         if !self.heartbeat(to).is_due() {
@@ -147,7 +154,7 @@ impl Extra {
         }
         let now = self.elapsed(now);
         let silent_since = self.side(to).heard;
-        match self.side_mut(to).heartbeat.look(ping, silent_since, now) {
+        match self.side_mut(to).heartbeat.look(ping, silent_since, false, now) {
             Pulse::Fine(until) => {
                 self.due = self.due.min(until);
                 false
@@ -160,7 +167,7 @@ impl Extra {
     pub(super) fn pings(&mut self, to: Side, payload: [u8; 8], ping: &Ping, now: Instant) {
         let now = self.elapsed(now);
         self.side_mut(to).heartbeat.sent(payload, now);
-        self.due = self.due.min(now.saturating_add(nanoseconds(ping.timeout)));
+        self.due = self.due.min(now.saturating_add(nanoseconds(ping.timeout.min(ping.interval))));
     }
 
     /// A kind of violation that was seen and not reported yet.
@@ -256,9 +263,10 @@ impl Session {
 
     fn pulse(&mut self, side: Side, elapsed: u64) -> Option<Pulse> {
         let ping = self.policy.ping.filter(|_| self.can_be_pinged(side))?;
+        let is_mid_frame = self.direction(side).is_in_frame();
         let extra = self.extra.as_mut()?;
         let silent_since = extra.silent_since(side, extra.side(side).heard);
-        Some(extra.side_mut(side).heartbeat.look(&ping, silent_since, elapsed))
+        Some(extra.side_mut(side).heartbeat.look(&ping, silent_since, is_mid_frame, elapsed))
     }
 }
 

@@ -295,8 +295,84 @@ fn a_side_that_is_not_read_is_not_dead() {
     talk.session.excuse(Server, talk.now);
     talk.acts();
     assert_eq!(talk.session.summary().cause, None);
+    talk.passes(30 * SECOND);
+    assert_eq!(talk.pinged().len(), 2, "they are asked anew");
     talk.passes(10 * SECOND);
     assert_eq!(talk.session.summary().cause, Some(Cause::PingTimeout));
+}
+
+#[test]
+fn pings_keep_their_interval_where_the_timeout_is_longer() {
+    let ping = Ping { interval: 3 * SECOND, timeout: 100 * SECOND };
+    let mut talk = Talk::new(Policy { ping: Some(ping), ..Policy::default() });
+    for _ in 0..5 {
+        talk.passes(3 * SECOND);
+        for (to, payload) in talk.pinged() {
+            let pong = if to == Client { client_frame(10, &payload) } else { server_frame(10, &payload) };
+            talk.says(to, &pong);
+        }
+        talk.passes(2 * SECOND);
+        assert!(talk.pinged().is_empty());
+        talk.client_says(1, b"up").server_says(1, b"down").passes(3 * SECOND);
+        let asked = talk.pinged().len();
+        assert_eq!(asked, 2);
+        talk.client_says(1, b"up").server_says(1, b"down");
+    }
+}
+
+#[test]
+fn what_is_over_a_rate_of_messages_is_left_to_be_shown_again() {
+    let rate = Some(Rate { per_second: 1, burst: 1 });
+    let mut talk = Talk::new(Policy { messages_rate: rate, ..Policy::default() });
+    let (frame, mut heard) = (client_frame(1, b"hello"), Vec::<u8>::new());
+    let wire = frame.repeat(5);
+    let mut taken = 0;
+    for most in [3, 4, 5] {
+        assert!(talk.session.allowance(Client, talk.now) > 0);
+        let rest = &wire[taken..];
+        taken += talk.session.bytes_within_rate(Client, rest, talk.now, |bytes| heard.extend(bytes));
+        assert_eq!(taken, most * frame.len());
+        assert_eq!(talk.session.allowance(Client, talk.now), 0);
+        talk.acts();
+        assert_eq!(talk.session.next_deadline(), Some(talk.now + SECOND));
+        talk.passes(SECOND);
+    }
+    assert_eq!(heard, wire);
+    assert_eq!((talk.session.summary().client.messages, talk.session.allowance(Server, talk.now)), (5, usize::MAX));
+}
+
+#[test]
+fn a_rate_of_messages_lets_little_be_read_but_what_is_left_of_a_frame() {
+    let rate = Some(Rate { per_second: 10, burst: 0 });
+    let mut talk = Talk::new(Policy { messages_rate: rate, ..Policy::default() });
+    let little = talk.session.allowance(Client, talk.now);
+    assert!((1..=4096).contains(&little));
+    let wire = client_frame(2, &[0; 100_000]);
+    talk.says(Client, &wire[..1000]);
+    assert_eq!(talk.session.allowance(Client, talk.now), wire.len() - 1000);
+    talk.says(Client, &wire[1000..]);
+    assert_eq!(talk.session.allowance(Client, talk.now), little);
+}
+
+#[test]
+fn a_rate_of_bytes_says_how_much_to_read() {
+    let rate = Some(Rate { per_second: 160, burst: 40 });
+    let mut talk = Talk::new(Policy { bytes_rate: rate, ..Policy::default() });
+    let wire = client_frame(2, &[0; 1000]);
+    let mut shown = 0;
+    let mut read = |talk: &mut Talk| {
+        let most = talk.session.allowance(Client, talk.now);
+        talk.says(Client, &wire[shown..shown + most]);
+        shown += most;
+        most
+    };
+    assert_eq!(read(&mut talk), 200);
+    assert_eq!(read(&mut talk), 10, "a sixteenth of a second's worth is lent");
+    assert_eq!(read(&mut talk), 0);
+    talk.passes(SECOND / 2);
+    assert_eq!(read(&mut talk), 70);
+    let closing = Talk::new(Policy { bytes_rate: rate, over_rate: OverRate::Close, ..Policy::default() });
+    assert_eq!(closing.session.allowance(Client, closing.now), usize::MAX);
 }
 
 #[test]

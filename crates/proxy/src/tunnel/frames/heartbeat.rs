@@ -43,7 +43,11 @@ fn the_masks_and_payloads_of_pings_do_not_repeat() {
         let wire = room.backend.hears_all();
         let (to_backend, masked, length) = Frame::decode(&wire).expect("a ping");
         assert!(masked && length == wire.len() && to_backend.opcode == 9);
-        assert!(seen.insert(to_browser.clone()) && seen.insert(to_backend.payload.clone()) && seen.insert(wire[2..6].to_vec()));
+        assert!(
+            seen.insert(to_browser.clone())
+                && seen.insert(to_backend.payload.clone())
+                && seen.insert(wire[2..6].to_vec())
+        );
         room.browser.says(Frame::pong(to_browser).masked());
         room.backend.says(Frame::pong(to_backend.payload).plain());
     }
@@ -127,6 +131,18 @@ fn without_a_timeout_the_interval_is_the_timeout() {
 }
 
 #[test]
+fn pings_keep_their_interval_where_the_timeout_is_longer() {
+    let mut room = room("websocket_ping 10s timeout=1h;");
+    for _ in 0..10 {
+        room.passes(10);
+        let (to_browser, to_backend) = (pinged(&mut room.browser), pinged(&mut room.backend));
+        room.browser.says(Frame::pong(to_browser).masked());
+        room.backend.says(Frame::pong(to_backend).plain());
+        room.is_quiet();
+    }
+}
+
+#[test]
 fn the_applications_pings_and_pongs_pass() {
     let mut room = room(PING);
     for payload in ["", "12345678", "a longer one"] {
@@ -154,6 +170,7 @@ fn a_pong_is_found_between_data_and_however_it_is_cut() {
     room.passes(30);
     let payload = pinged(&mut room.browser);
     pinged(&mut room.backend);
+    room.passes(1);
     let (before, after) = (Frame::text("before"), Frame::text("after"));
     room.browser.says([before.masked(), Frame::pong(payload).masked(), after.masked()].concat());
     room.backend.hears([before.masked(), after.masked()].concat());

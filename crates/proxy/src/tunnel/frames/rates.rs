@@ -6,12 +6,15 @@ use super::*;
 fn follow(room: &mut Room, wire: &[u8]) -> Vec<usize> {
     let (mut got, mut steps) = (room.backend.hears_all(), Vec::new());
     steps.push(got.len());
-    while got.len() < wire.len() && steps.len() < 1_000 {
+    while got.len() < wire.len() && steps.len() < 1_000 && !room.backend.has_heard_the_end() {
         room.world.passes(Duration::from_millis(100));
         got.extend(room.backend.hears_all());
         steps.push(got.len());
     }
+    got.extend(room.backend.hears_all());
     assert!(got == wire, "{} of {} bytes arrive as they were sent", got.len(), wire.len());
+    // A client that rests is not read: its end is noticed after the rest.
+    room.passes(1);
     steps
 }
 
@@ -40,6 +43,7 @@ fn messages_one_by_one_are_held_to_the_rate() {
         room.world.passes(Duration::from_millis(100));
     }
     assert!(got >= 20, "only {got} messages in ten seconds");
+    room.passes(60);
 }
 
 #[test]
@@ -122,6 +126,17 @@ fn a_client_over_its_rate_is_neither_idle_nor_dead() {
     assert!(wire.starts_with(&got[..got.len().min(wire.len())]));
     room.passes(5);
     assert!(!heard(&mut room.browser).iter().any(|frame| frame.opcode == 8));
+}
+
+#[test]
+fn a_client_over_its_rate_is_not_timed_out_for_its_silence() {
+    let mut room = room("websocket_byte_rate 100/s; proxy_read_timeout 5s;");
+    let frame = Frame::binary(2_000).masked();
+    room.browser.says(&frame);
+    room.browser.says(&frame);
+    let wire = frame.repeat(2);
+    let steps = follow(&mut room, &wire);
+    assert!(steps.len() > 150, "all came within {}00 ms", steps.len());
 }
 
 #[test]
