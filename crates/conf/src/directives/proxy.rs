@@ -48,8 +48,8 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("8k")
     .doc(
-        "How much of what is buffered may be on its way to the client. Without it twice the larger of \
-         `proxy_buffer_size` and one of `proxy_buffers`.",
+        "Checked against the two directives above, as nginx does. Nothing else depends on it: Culvert writes whatever \
+         the client takes. Without it twice the larger of `proxy_buffer_size` and one of `proxy_buffers`.",
     ),
     Row::new("proxy_connect_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().connect_timeout = directive.milliseconds(1)?;

@@ -17,7 +17,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("listen", Contexts::SERVER, Arity::AtLeast(1), super::listen::listen).repeats().doc(
         "An address to accept connections at: `address:port`, a port alone (of all IPv4 addresses), `*:port`, \
          `[IPv6]:port`, a range of ports, a host name, or `unix:/path`. Parameters: `default_server`, `backlog=N`, \
-         `reuseport`, `ipv6only=on|off`, `so_keepalive=on|off`, `bind`. A server without it listens at `*:80`, or \
+         `ipv6only=on|off`, `so_keepalive=on|off`; `reuseport` and `bind` are how Culvert listens anyway. A server without it listens at `*:80`, or \
          `*:8000` when not started as root. `ssl`, `http2`, `quic`, `proxy_protocol` and the other parameters are not \
          supported yet.",
     ),

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Whatever a side sends shows that it lives, not only the pong: that has to wait for the end of a long frame. A pong that
-//! comes behind something else is still taken for what it is, until the next ping is due.
+//! comes behind something else is still taken for what it is, until the next ping is due. None is while the side is in the
+//! middle of a frame; one that stays there in silence is dead after `interval` and `timeout`.
 
 use super::policy::Ping;
 use super::summary::RoundTrips;

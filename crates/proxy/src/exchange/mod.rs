@@ -162,7 +162,16 @@ async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
     }
     match &location.handler {
         Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
-        Handler::None => Next::Status(404),
+        Handler::None => {
+            if location.log_not_found {
+                let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();
+                exchange.log(
+                    Level::Error,
+                    format_args!("\"{uri}\" is not found: its location has no proxy_pass and no return"),
+                );
+            }
+            Next::Status(404)
+        }
     }
 }
 

@@ -62,6 +62,13 @@ impl AsyncWrite for Transport {
 }
 
 impl Transport {
+    /// Lets the kernel gather small writes (`tcp_nodelay off`). Where it can't, they go out as they are.
+    pub(crate) fn delay(&self) {
+        if let Transport::Tcp(stream) = self {
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     /// Whether an idle connection is still good for another request: open, and nothing unasked has arrived on it.
     pub(crate) fn is_idle_and_open(&self) -> bool {
         let mut byte = [0];

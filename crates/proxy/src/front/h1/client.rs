@@ -78,6 +78,9 @@ impl Client for Front {
             && age < location.keepalive_time
             // A client that was not invited may send its body or not: where the next request begins can't be told.
             && !self.message.expects_continue;
+        if !location.tcp_nodelay {
+            self.io.delay();
+        }
         self.location = Some(location.clone());
     }
 

@@ -1,0 +1,188 @@
+//! The relay of a response body, no further ahead of the client than the configuration allows.
+
+use super::Bounds;
+use crate::exchange::Client;
+use crate::exchange::body_in::Pump;
+use crate::io::{Deadline, scratch};
+use crate::observe::error_log::os_error;
+use crate::upstream::Connection;
+use culvert_engine::http1::{BodyDecoder, Headers};
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// How the relay of a response body ended.
+pub(in crate::exchange) enum BodyEnd {
+    /// Whole, with these trailers.
+    Complete(Headers),
+    /// The upstream broke off; the text is for the log.
+    Upstream(String),
+    /// The client went away.
+    ClientGone,
+    /// The client took nothing for `send_timeout`.
+    ClientStalled,
+}
+
+/// The relay of a response body.
+pub(in crate::exchange) struct BodyRelay {
+    bounds: Bounds,
+    decoder: BodyDecoder,
+    deadline: Deadline,
+    trailers: Option<Headers>,
+    /// Body bytes that came from the upstream.
+    pub(in crate::exchange) length: u64,
+    /// Whether the client's own body was cut short, so that the upstream connection can't be used again.
+    pub(in crate::exchange) request_cut: bool,
+}
+
+impl BodyRelay {
+    pub(in crate::exchange) fn new(bounds: Bounds, decoder: BodyDecoder) -> BodyRelay {
+        let deadline = Deadline::default();
+        BodyRelay { bounds, decoder, deadline, trailers: None, length: 0, request_cut: false }
+    }
+
+    /// Relays the body to its end.
+    pub(in crate::exchange) async fn run<C: Client>(
+        &mut self,
+        client: &mut C,
+        connection: &mut Connection,
+        pump: &mut Pump,
+    ) -> BodyEnd {
+        self.deadline = client.lend_deadline();
+        // Set at the first wait: most bodies are here already.
+        self.deadline.clear();
+        let end = poll_fn(|cx| self.poll(cx, client, connection, pump)).await;
+        client.return_deadline(std::mem::take(&mut self.deadline));
+        end
+    }
+
+    fn poll<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        connection: &mut Connection,
+        pump: &mut Pump,
+    ) -> Poll<BodyEnd> {
+        self.pump_request(cx, client, connection, pump);
+        let before = (self.length, client.sent());
+        while self.trailers.is_none() {
+            if client.backlog() >= self.bounds.ahead_bytes_max {
+                match client.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(BodyEnd::ClientGone),
+                    Poll::Pending => break,
+                }
+            }
+            match self.step(cx, client, connection) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => break,
+            }
+        }
+        let flushed = client.poll_flush(cx);
+        if let Poll::Ready(Err(_)) = flushed {
+            return Poll::Ready(BodyEnd::ClientGone);
+        }
+        if flushed.is_ready()
+            && let Some(trailers) = self.trailers.take()
+        {
+            return Poll::Ready(BodyEnd::Complete(trailers));
+        }
+        if !pump.is_active() && !self.bounds.ignore_client_abort && client.poll_gone(cx).is_ready() {
+            return Poll::Ready(BodyEnd::ClientGone);
+        }
+        self.check_time(cx, flushed.is_pending(), before != (self.length, client.sent()))
+    }
+
+    fn pump_request<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        connection: &mut Connection,
+        pump: &mut Pump,
+    ) {
+        if self.request_cut || (!pump.is_active() && connection.outbox.is_empty()) {
+            return;
+        }
+        // A server may answer before it has read the whole body, and may close on what follows: the answer counts.
+        self.request_cut = matches!(pump.poll(cx, client, connection), Poll::Ready(Err(_)));
+    }
+
+    /// Takes what is in the inbox, or reads once.
+    fn step<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), BodyEnd>> {
+        if self.decoder.is_done() {
+            self.finish(client);
+            return Poll::Ready(Ok(()));
+        }
+        if !connection.inbox.is_empty() {
+            let inbox = std::mem::take(&mut connection.inbox);
+            let used = self.take(cx, client, &inbox);
+            return Poll::Ready(used.map(|used| connection.inbox.extend_from_slice(&inbox[used..])));
+        }
+        let limit = self.bounds.ahead_bytes_max;
+        let inbox = &mut connection.inbox;
+        let read = scratch::poll_read(&mut connection.io, cx, limit, |cx, bytes| {
+            let used = self.take(cx, client, bytes)?;
+            inbox.extend_from_slice(&bytes[used..]);
+            Ok(bytes.len())
+        });
+        match ready!(read) {
+            Ok(Ok(0)) if self.decoder.ends_with_connection() => {
+                self.finish(client);
+                Poll::Ready(Ok(()))
+            }
+            Ok(Ok(0)) => {
+                let message = "upstream prematurely closed connection while reading upstream".to_owned();
+                Poll::Ready(Err(BodyEnd::Upstream(message)))
+            }
+            Ok(Ok(read)) => {
+                connection.received += read as u64;
+                Poll::Ready(Ok(()))
+            }
+            Ok(Err(end)) => Poll::Ready(Err(end)),
+            Err(error) => {
+                let message = format!("recv() failed ({}) while reading upstream", os_error(&error));
+                Poll::Ready(Err(BodyEnd::Upstream(message)))
+            }
+        }
+    }
+
+    fn take<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, bytes: &[u8]) -> Result<usize, BodyEnd> {
+        let mut gone = false;
+        let (length, room) = (&mut self.length, self.bounds.ahead_bytes_max);
+        let used = self.decoder.decode(bytes, room, |data| {
+            *length += data.len() as u64;
+            gone = gone || client.send_body(cx, data).is_err();
+        });
+        match (used, gone) {
+            (_, true) => Err(BodyEnd::ClientGone),
+            (Ok(used), false) => Ok(used),
+            (Err(_), false) => {
+                Err(BodyEnd::Upstream("upstream sent invalid chunked response while reading upstream".into()))
+            }
+        }
+    }
+
+    fn finish<C: Client>(&mut self, client: &mut C) {
+        let trailers = self.decoder.take_trailers();
+        client.send_end(&trailers);
+        self.trailers = Some(trailers);
+    }
+
+    fn check_time(&mut self, cx: &mut Context<'_>, client_is_slow: bool, moved: bool) -> Poll<BodyEnd> {
+        let wait = if client_is_slow { self.bounds.client_send_timeout } else { self.bounds.read_timeout };
+        if moved || !self.deadline.is_set() {
+            self.deadline.set(Instant::now(), wait);
+        }
+        ready!(self.deadline.poll(cx));
+        Poll::Ready(match client_is_slow {
+            true => BodyEnd::ClientStalled,
+            false => BodyEnd::Upstream("upstream timed out (110: Connection timed out) while reading upstream".into()),
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! The wait for a response head, while the request goes out.
+
+use super::Bounds;
+use crate::exchange::Client;
+use crate::exchange::body_in::{Pump, PumpError};
+use crate::exchange::client::BodyError;
+use crate::io::Deadline;
+use crate::observe::error_log::os_error;
+use crate::upstream::Connection;
+use culvert_engine::http1::{ResponseError, ResponseHead, offending_start};
+use culvert_engine::retry::TryFailure;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// Why there is no response head.
+pub(in crate::exchange) enum HeadError {
+    /// The upstream failed; the text is for the log.
+    Upstream(TryFailure, String),
+    /// The client went away.
+    ClientGone,
+    /// The client's body can't be read.
+    ClientBody(BodyError),
+    /// The client sent nothing more of its body for `client_body_timeout`.
+    ClientStalled,
+}
+
+impl HeadError {
+    fn timeout(doing: &str) -> HeadError {
+        HeadError::Upstream(
+            TryFailure::Timeout,
+            format!("upstream timed out (110: Connection timed out) while {doing}"),
+        )
+    }
+
+    fn io(call: &str, error: &io::Error, doing: &str) -> HeadError {
+        HeadError::Upstream(TryFailure::Error, format!("{call}() failed ({}) while {doing}", os_error(error)))
+    }
+}
+
+const SENDING: &str = "sending request to upstream";
+const READING_HEAD: &str = "reading response header from upstream";
+
+/// The wait for a response head.
+struct HeadWait {
+    bounds: Bounds,
+    deadline: Deadline,
+    /// What the deadline is about.
+    waiting_for: WaitingFor,
+    send_error: Option<io::Error>,
+}
+
+/// Whom the wait for a head depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitingFor {
+    /// The server, to take the request.
+    Sending,
+    /// The client, to send more of its body.
+    Body,
+    /// The server, to answer.
+    Head,
+}
+
+/// Sends what is queued and waits for the response head, while a streamed body moves and the client stays.
+pub(in crate::exchange) async fn await_head<C: Client>(
+    bounds: Bounds,
+    client: &mut C,
+    connection: &mut Connection,
+    pump: &mut Pump,
+) -> Result<ResponseHead, HeadError> {
+    let deadline = client.lend_deadline();
+    let mut wait = HeadWait { bounds, deadline, waiting_for: WaitingFor::Sending, send_error: None };
+    wait.deadline.set(Instant::now(), bounds.send_timeout);
+    let head = poll_fn(|cx| wait.poll(cx, client, connection, pump)).await;
+    client.return_deadline(wait.deadline);
+    head
+}
+
+impl HeadWait {
+    fn poll<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        connection: &mut Connection,
+        pump: &mut Pump,
+    ) -> Poll<Result<ResponseHead, HeadError>> {
+        self.send(cx, client, connection, pump)?;
+        while let Poll::Ready(read) = connection.poll_fill(cx, self.bounds.head_bytes_max.max(4096)) {
+            match read {
+                Ok(0) => return Poll::Ready(Err(self.closed())),
+                Ok(_) => {
+                    if let Some(head) = self.parse(connection)? {
+                        return Poll::Ready(Ok(head));
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(HeadError::io("recv", &error, READING_HEAD))),
+            }
+        }
+        if !pump.is_active() && !self.bounds.ignore_client_abort && client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(HeadError::ClientGone));
+        }
+        ready!(self.deadline.poll(cx));
+        Poll::Ready(Err(match self.waiting_for {
+            WaitingFor::Sending => HeadError::timeout(SENDING),
+            WaitingFor::Body => HeadError::ClientStalled,
+            WaitingFor::Head => HeadError::timeout(READING_HEAD),
+        }))
+    }
+
+    fn send<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut C,
+        connection: &mut Connection,
+        pump: &mut Pump,
+    ) -> Result<(), HeadError> {
+        if self.waiting_for == WaitingFor::Head || self.send_error.is_some() {
+            return Ok(());
+        }
+        let before = (connection.sent, client.received());
+        match pump.poll(cx, client, connection) {
+            Poll::Ready(Err(PumpError::Client(error))) => return Err(HeadError::ClientBody(error)),
+            // The server may have answered before it closed; what it said is read first.
+            Poll::Ready(Err(PumpError::Upstream(error))) => self.send_error = Some(error),
+            Poll::Ready(Ok(())) => self.wait_for(WaitingFor::Head),
+            Poll::Pending => {
+                let whom = if connection.outbox.is_empty() { WaitingFor::Body } else { WaitingFor::Sending };
+                if whom != self.waiting_for || (connection.sent, client.received()) != before {
+                    self.wait_for(whom);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, whom: WaitingFor) {
+        self.waiting_for = whom;
+        let wait = match whom {
+            WaitingFor::Sending => self.bounds.send_timeout,
+            WaitingFor::Body => self.bounds.client_body_timeout,
+            WaitingFor::Head => self.bounds.read_timeout,
+        };
+        self.deadline.set(Instant::now(), wait);
+    }
+
+    fn parse(&self, connection: &mut Connection) -> Result<Option<ResponseHead>, HeadError> {
+        loop {
+            match ResponseHead::parse(&connection.inbox, self.bounds.head_bytes_max) {
+                Ok(None) => return Ok(None),
+                Ok(Some((head, length))) => {
+                    connection.inbox.drain(..length);
+                    // Interim responses are for this hop; only 101 ends the wait (RFC 9110 section 15.2).
+                    if head.status >= 200 || head.status == 101 {
+                        return Ok(Some(head));
+                    }
+                }
+                Err(error) => {
+                    let message = match error {
+                        ResponseError::HeaderLine => {
+                            format!(
+                                "{}: \"{}...\" while {READING_HEAD}",
+                                error.describe(),
+                                offending_start(&connection.inbox)
+                            )
+                        }
+                        _ => format!("{} while {READING_HEAD}", error.describe()),
+                    };
+                    return Err(HeadError::Upstream(TryFailure::InvalidHeader, message));
+                }
+            }
+        }
+    }
+
+    fn closed(&self) -> HeadError {
+        match &self.send_error {
+            Some(error) => HeadError::io("writev", error, SENDING),
+            None => {
+                let message = format!("upstream prematurely closed connection while {READING_HEAD}");
+                HeadError::Upstream(TryFailure::Error, message)
+            }
+        }
+    }
+}
