@@ -26,8 +26,8 @@ use tokio::runtime::{Builder, Runtime};
 const HELP: &str = "\
 Usage: cargo xtask bench [ROW]... [--rounds N] [--seconds S] [--check] [--list]
 
-Measures Culvert against nginx, interleaved, and prints the CPU time per round trip,
-the medians over all rounds, and their ratio.
+Measures Culvert against nginx, interleaved, and prints the CPU time per round trip, or
+the memory per idle socket, the medians over all rounds, and their ratio.
 
   ROW            only these rows; --list shows what there is
   --rounds N     how often each proxy is measured per row (default: 5, at most 50)
@@ -58,12 +58,12 @@ pub(crate) fn run(words: Vec<String>) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let backend = runtime.block_on(backend::start()).context("the backend did not start")?;
     let directory = tempfile::Builder::new().prefix("culvert-bench-").tempdir()?;
-    let running: Vec<Running> =
-        plan.peers.iter().map(|peer| peer.start(directory.path(), backend)).collect::<Result<_>>()?;
+    let start = |peer: &Peer| peer.start(directory.path(), backend);
+    let running: Vec<Running> = plan.peers.iter().map(start).collect::<Result<_>>()?;
     cpu::keep_off_the_proxies_core();
     let mut within = true;
     for row in &plan.rows {
-        let samples = measure(&plan, row, &running, &runtime)?;
+        let samples = measure(&plan, row, &running, &start, &runtime)?;
         within &= report::print(row, &plan.peers, &samples);
     }
     match within || !plan.check {
@@ -73,11 +73,20 @@ pub(crate) fn run(words: Vec<String>) -> Result<()> {
 }
 
 /// All rounds of one row: for each peer, its samples.
-fn measure(plan: &Plan, row: &Row, running: &[Running], runtime: &Runtime) -> Result<Vec<Vec<Sample>>> {
+fn measure(
+    plan: &Plan,
+    row: &Row,
+    running: &[Running],
+    start: &impl Fn(&Peer) -> Result<Running>,
+    runtime: &Runtime,
+) -> Result<Vec<Vec<Sample>>> {
     println!("\n{}: {}", row.name, row.what);
     let mut samples = vec![Vec::new(); running.len()];
     for round in 1..=plan.rounds {
-        for (peer, samples) in running.iter().zip(&mut samples) {
+        for ((nth, peer), samples) in running.iter().enumerate().zip(&mut samples) {
+            // Memory is weighed in a process of its own: one that was loaded before has room left over.
+            let fresh = matches!(row.load, row::Load::Idle { .. }).then(|| start(&plan.peers[nth])).transpose()?;
+            let peer = fresh.as_ref().unwrap_or(peer);
             let sample = runtime
                 .block_on(load::drive(&row.load, peer, plan.window))
                 .with_context(|| format!("{} under {}", peer.name, row.name))?;

@@ -1,4 +1,4 @@
-//! CPU time of the proxies, and which core they have.
+//! CPU time and memory of the proxies, and which core they have.
 
 use anyhow::{Context, Result};
 use rustix::process::Pid;
@@ -40,6 +40,18 @@ pub(super) fn used_by(process: u32) -> Result<Duration> {
         }
     }
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// The memory that a process and its descendants have to themselves, plus their shares of what they share (PSS), in bytes.
+pub(super) fn memory_of(process: u32) -> Result<u64> {
+    let processes = processes()?;
+    let ours = processes.keys().filter(|number| descends(&processes, **number, process));
+    let kilobytes = ours.filter_map(|number| {
+        let text = fs::read_to_string(format!("/proc/{number}/smaps_rollup")).ok()?;
+        let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Ok(kilobytes.sum::<u64>() * 1024)
 }
 
 /// One line of `/proc/PID/stat`, as far as it matters here.

@@ -73,6 +73,11 @@ impl Running {
         cpu::used_by(self.child.id())
     }
 
+    /// The memory that it holds now, in bytes.
+    pub(super) fn memory(&self) -> Result<u64> {
+        cpu::memory_of(self.child.id())
+    }
+
     fn wait_until_it_listens(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(self.address).is_err() {

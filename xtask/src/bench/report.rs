@@ -7,9 +7,8 @@ use super::row::Row;
 /// Prints a row's medians and the ratio of the first peer to the best other one. Says whether it is within its target.
 pub(super) fn print(row: &Row, peers: &[Peer], samples: &[Vec<Sample>]) -> bool {
     let costs: Vec<f64> = samples.iter().map(|samples| median(samples.iter().map(Sample::cost))).collect();
-    for ((peer, cost), samples) in peers.iter().zip(&costs).zip(samples) {
-        let rate = median(samples.iter().map(Sample::rate));
-        println!("  median     {:<8} {cost:6.2} µs  {rate:7.0} round trips/s", peer.name);
+    for (peer, cost) in peers.iter().zip(&costs) {
+        println!("  median     {:<8} {cost:6.2} {}", peer.name, row.unit);
     }
     let Some(best) = costs[1..].iter().copied().reduce(f64::min) else { return true };
     let ratio = costs[0] / best;
