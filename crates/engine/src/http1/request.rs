@@ -143,13 +143,6 @@ impl RequestHead {
         salvaged
     }
 
-    /// A head composed by the gateway itself.
-    pub fn compose(method: &str, target: &str, headers: Headers) -> RequestHead {
-        let line = format!("{method} {target} HTTP/1.1").into_bytes().into();
-        let target = method.len() + 1..method.len() + 1 + target.len();
-        RequestHead { line, method: 0..method.len(), target, minor: 1, headers }
-    }
-
     /// The request line as sent, without its end: `$request`.
     pub fn line(&self) -> &[u8] {
         &self.line

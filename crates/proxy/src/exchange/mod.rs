@@ -100,8 +100,6 @@ pub(crate) struct Sent {
     pub(crate) bytes: u64,
     /// Bytes of the head.
     pub(crate) head_bytes: u64,
-    /// The trailers.
-    pub(crate) trailers: Headers,
 }
 
 /// What comes after a step.

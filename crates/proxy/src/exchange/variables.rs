@@ -7,6 +7,7 @@ use culvert_conf::config::{Level, LocationKind, SlotKind};
 use culvert_engine::http1::Headers;
 use culvert_engine::template::Template;
 use culvert_engine::variable::{Builtin, Family, Variable};
+use culvert_engine::websocket::has_token;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -142,7 +143,11 @@ impl Exchange {
             Family::Cookie => put(out, cookie(request, "cookie", name)),
             Family::Http => put_header(out, request, name, if name == "cookie" { b"; " } else { b", " }),
             Family::SentHttp => self.put_sent(out, name, head),
-            Family::SentTrailer => put_header(out, &self.sent.trailers, name, b", "),
+            // The upstream's trailers are the client's too, if it takes any.
+            Family::SentTrailer => {
+                let takes = request.all("te").any(|list| has_token(list, "trailers"));
+                takes && put_header(out, &self.upstream_trailers, name, b", ")
+            }
             Family::UpstreamCookie => put(out, cookie(&self.upstream_headers, "set-cookie", name)),
             Family::UpstreamHttp => put_header(out, &self.upstream_headers, name, b", "),
             Family::UpstreamTrailer => put_header(out, &self.upstream_trailers, name, b", "),

@@ -298,3 +298,23 @@ fn a_body_that_no_server_took_goes_whole_to_the_error_page_s_server() {
     backend.says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(browser.hears_response().status, 200);
 }
+
+#[test]
+fn trailers_reach_whoever_takes_them_and_the_log() {
+    let world = World::new(&format!(
+        "log_format sums '$sent_trailer_x_sum $upstream_trailer_x_sum'; access_log access.log sums; {STREAM}"
+    ));
+    for (line, told) in [("TE: trailers\r\n", "1 1"), ("", "- 1")] {
+        let mut browser = world.connect();
+        browser.says(format!("GET / HTTP/1.1\r\nHost: culvert.test\r\n{line}\r\n"));
+        let mut backend = world.accept();
+        backend.hears_head();
+        backend.says(format!("{CHUNKED_OK}{}0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n", chunk("data")));
+        let head = browser.hears_head();
+        assert!(head.starts_with("HTTP/1.1 200 "));
+        let trailer = if line.is_empty() { "" } else { "X-Sum: 1\r\n" };
+        browser.hears(format!("{}0\r\n{trailer}\r\n", chunk("data")));
+        browser.closes();
+        assert_eq!(world.access_log().last().expect("a line"), told);
+    }
+}
