@@ -2,12 +2,19 @@
 //! peer, where a message ends, whether a handshake is one. This crate has no clock, no I/O, no tokio and no files, so
 //! everything in it can be tested without waiting and without a socket.
 
+mod dice;
+
 pub mod balance;
+pub mod discovery;
+pub mod health;
 pub mod http1;
 pub mod map;
 pub mod pattern;
+pub mod queue;
+pub mod rebalance;
 pub mod retry;
 pub mod route;
+pub mod sticky;
 pub mod template;
 pub mod uri;
 pub mod variable;

@@ -134,7 +134,7 @@ pub struct TryState {
     pub body_is_kept: bool,
     /// How many tries there were, the one that failed included.
     pub tries_made: u32,
-    /// How many more tries the balancer allows: see [`crate::balance::Balance::tries`].
+    /// How many more tries the balancer allows: see [`crate::balance::Balancer::tries`].
     pub tries_left: u32,
     /// The time since the first try began.
     pub elapsed: Duration,

@@ -2,51 +2,51 @@
 
 use super::PeerId;
 
-/// A set of peers. It allocates only for upstreams of more than 64 peers.
+/// How many peers a set holds without an allocation: hardly any request tries more.
+const INLINE: usize = 3;
+
+/// A set of peers, in the order in which they were tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tried {
-    first: u64,
-    rest: Vec<u64>,
+    first: [Option<PeerId>; INLINE],
+    rest: Vec<PeerId>,
 }
 
 impl Tried {
     /// No peer yet.
     pub const fn new() -> Tried {
-        Tried { first: 0, rest: Vec::new() }
+        Tried { first: [None; INLINE], rest: Vec::new() }
     }
 
     /// Adds a peer.
     pub fn insert(&mut self, peer: PeerId) {
-        let (word, bit) = (peer / 64, 1 << (peer % 64));
-        match word.checked_sub(1) {
-            None => self.first |= bit,
-            Some(index) => {
-                if self.rest.len() <= index {
-                    self.rest.resize(index + 1, 0);
-                }
-                self.rest[index] |= bit;
-            }
+        if self.contains(peer) {
+            return;
+        }
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(peer),
+            None => self.rest.push(peer),
         }
     }
 
     /// Whether the peer is in the set.
     pub fn contains(&self, peer: PeerId) -> bool {
-        let (word, bit) = (peer / 64, 1 << (peer % 64));
-        let bits = match word.checked_sub(1) {
-            None => self.first,
-            Some(index) => self.rest.get(index).copied().unwrap_or(0),
-        };
-        bits & bit != 0
+        self.iter().any(|tried| tried == peer)
+    }
+
+    /// The peers, in the order in which they were inserted.
+    pub fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.first.iter().map_while(|place| *place).chain(self.rest.iter().copied())
     }
 
     /// How many peers are in the set.
     pub fn len(&self) -> usize {
-        self.first.count_ones() as usize + self.rest.iter().map(|word| word.count_ones() as usize).sum::<usize>()
+        self.iter().count()
     }
 
     /// Whether no peer was tried yet.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.first[0].is_none()
     }
 }
 
@@ -54,24 +54,37 @@ impl Tried {
 mod tests {
     use super::*;
 
+    fn peer(slot: u32) -> PeerId {
+        PeerId { slot, generation: 0 }
+    }
+
     #[test]
     fn a_set_holds_what_was_inserted_and_nothing_else() {
         let mut tried = Tried::new();
         assert!(tried.is_empty());
-        let peers = [0, 63, 64, 127, 128, 1000];
-        for peer in peers {
-            assert!(!tried.contains(peer));
-            tried.insert(peer);
-            tried.insert(peer);
+        let slots = [7, 0, 63, 64, 127, 128, 1000];
+        for slot in slots {
+            assert!(!tried.contains(peer(slot)));
+            tried.insert(peer(slot));
+            tried.insert(peer(slot));
         }
-        assert_eq!((0..2000).filter(|&peer| tried.contains(peer)).collect::<Vec<_>>(), peers);
-        assert_eq!(tried.len(), peers.len());
+        assert_eq!(tried.iter().map(|peer| peer.slot).collect::<Vec<_>>(), slots);
+        assert!((0..2000).all(|slot| tried.contains(peer(slot)) == slots.contains(&slot)));
+        assert_eq!(tried.len(), slots.len());
+        assert!(!tried.is_empty());
     }
 
     #[test]
-    fn sixty_four_peers_take_no_allocation() {
+    fn the_next_peer_in_a_slot_is_another_one() {
         let mut tried = Tried::new();
-        (0..64).for_each(|peer| tried.insert(peer));
+        tried.insert(peer(1));
+        assert!(!tried.contains(PeerId { slot: 1, generation: 1 }));
+    }
+
+    #[test]
+    fn three_peers_take_no_allocation() {
+        let mut tried = Tried::new();
+        (0..3).for_each(|slot| tried.insert(peer(slot)));
         assert_eq!(tried.rest.capacity(), 0);
     }
 }

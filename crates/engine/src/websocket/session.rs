@@ -139,8 +139,9 @@ impl Session {
 
     /// Counts bytes from `from` that were passed on without being shown: at most [`Session::unread`].
     pub fn moved(&mut self, from: Side, length: u64, now: Instant) {
-        self.hears(from, length, now);
+        // Counted before the rates are looked at: what breaks one has passed all the same.
         self.direction_mut(from).passed_unread(length);
+        self.hears(from, length, now);
         self.has_taken(from, length, true, now);
     }
 

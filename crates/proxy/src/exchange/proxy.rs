@@ -96,7 +96,7 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
 async fn find_answer<C: Client>(exchange: &mut Exchange, client: &mut C, job: &mut Job<'_>) -> Result<Answer, Next> {
     let mut tried = Tried::new();
     loop {
-        let Some(pick) = job.upstream.pick(&tried) else { return Err(no_server_left(exchange, job)) };
+        let Ok(pick) = job.upstream.pick(&tried) else { return Err(no_server_left(exchange, job)) };
         let peer = pick.peer;
         let failed = match attempt(exchange, client, job, pick).await.and_then(|answer| pass_on(exchange, job, answer))
         {

@@ -30,7 +30,7 @@ pub(crate) struct Try {
 impl Try {
     /// The peer's address.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.peer.map(|peer| &self.upstream.peers[peer])
+        self.peer.map(|peer| &self.upstream.peers[peer.slot()])
     }
 }
 

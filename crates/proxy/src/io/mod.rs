@@ -1,12 +1,18 @@
-//! The I/O edge: one type for every kind of byte stream, the read buffer that a worker thread lends out, and deadlines.
+//! The I/O edge: the worker's reactor, one type for every kind of byte stream, the read buffer that a thread lends out, and
+//! deadlines.
 
 mod backlog;
 mod deadline;
+pub(crate) mod reactor;
 pub(crate) mod scratch;
+mod socket;
+mod splice;
 mod transport;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use deadline::Deadline;
+pub(crate) use socket::{Acceptor, Socket};
+pub(crate) use splice::{SpliceError, poll_splice};
 pub(crate) use transport::Transport;
 
 #[cfg(test)]

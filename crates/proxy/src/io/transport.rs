@@ -1,18 +1,16 @@
 //! A byte stream of whatever kind carries a connection.
 
+use super::Socket;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 /// One side's stream. A kind is one variant, so that the data path calls no virtual function.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
+    /// TCP or a unix socket.
+    Socket(Socket),
     /// A pipe in memory, for tests under a paused clock.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -21,8 +19,7 @@ pub(crate) enum Transport {
 macro_rules! each {
     ($transport:expr, $stream:ident => $do:expr) => {
         match $transport {
-            Transport::Tcp($stream) => $do,
-            Transport::Unix($stream) => $do,
+            Transport::Socket($stream) => $do,
             #[cfg(test)]
             Transport::Memory($stream) => $do,
         }
@@ -64,20 +61,29 @@ impl AsyncWrite for Transport {
 impl Transport {
     /// Lets the kernel gather small writes (`tcp_nodelay off`). Where it can't, they go out as they are.
     pub(crate) fn delay(&self) {
-        if let Transport::Tcp(stream) = self {
-            let _ = stream.set_nodelay(false);
+        if let Some(socket) = self.socket() {
+            socket.delay();
         }
     }
 
     /// Whether an idle connection is still good for another request: open, and nothing unasked has arrived on it.
     pub(crate) fn is_idle_and_open(&self) -> bool {
-        let mut byte = [0];
-        let read = match self {
-            Transport::Tcp(stream) => stream.try_read(&mut byte),
-            Transport::Unix(stream) => stream.try_read(&mut byte),
+        self.socket().is_none_or(Socket::is_idle_and_open)
+    }
+
+    /// Forgets the task that used it last, so that it isn't kept in memory for an idle connection's sake.
+    pub(crate) fn release(&self) {
+        if let Some(socket) = self.socket() {
+            socket.registration().release();
+        }
+    }
+
+    /// The socket whose bytes these are, as they are.
+    pub(crate) fn socket(&self) -> Option<&Socket> {
+        match self {
+            Transport::Socket(socket) => Some(socket),
             #[cfg(test)]
-            Transport::Memory(_) => return true,
-        };
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            Transport::Memory(_) => None,
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::{Shared, supervisor};
 use crate::exchange::ClientFacts;
 use crate::front::h1;
 use crate::io::Transport;
+use crate::io::reactor;
 use crate::tunnel;
 use crate::upstream::pool;
 use arc_swap::ArcSwap;
@@ -31,7 +32,8 @@ impl InMemory {
         let generation = Arc::new(ArcSwap::from_pointee(supervisor::generation(plan, sites)));
         let shared = Arc::new(Shared { generation, drain: Drain::default() });
         pool::open();
-        tunnel::reopen();
+        tunnel::task::reopen();
+        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
         let (commands, inbox) = mpsc::unbounded_channel();
         let obeyed = shared.clone();
         let obeying = tokio::spawn(async move { worker::obey(inbox, &obeyed).await });

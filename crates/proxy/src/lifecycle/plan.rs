@@ -112,11 +112,13 @@ fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
 
 fn spec(server: &config::UpstreamServer) -> PeerSpec {
     PeerSpec {
+        name: server.name.as_str().into(),
         weight: server.weight,
         max_fails: server.max_fails,
         fail_timeout: server.fail_timeout,
         backup: server.backup,
         down: server.down,
+        ..PeerSpec::default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! A worker thread: its own runtime, its own listening sockets, and connections that live and die on it.
 
 use super::{Generation, privileges};
+use crate::io::reactor::{self, Keeper, Machine, Next, Registration};
 use crate::listen::{self, Listener};
 use crate::observe::log_file;
-use crate::tunnel;
 use crate::upstream::pool;
 use arc_swap::ArcSwap;
 use culvert_conf::config::Level;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// What the tasks of one worker share.
 pub(crate) struct Shared {
@@ -98,13 +99,21 @@ impl Worker {
     pub(super) fn start(index: usize, generation: Arc<ArcSwap<Generation>>, ended: Arc<Notify>) -> io::Result<Worker> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { generation, drain: Drain::default() });
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(log_file::flush).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(before_park).build()?;
+        let keeper = {
+            let _context = runtime.enter();
+            Keeper::new()?
+        };
         let run = move || {
             privileges::give_up();
-            runtime.block_on(obey(inbox, &shared));
-            // Dropping the runtime drops what is still open; each of those tells its outcome.
+            keeper.install();
+            runtime.block_on(async {
+                tokio::spawn(keeper);
+                obey(inbox, &shared).await;
+            });
+            // Dropping the runtime and the machines drops what is still open; each of those tells its outcome.
             drop(runtime);
+            reactor::stop();
             log_file::flush();
             ended.notify_one();
         };
@@ -116,6 +125,12 @@ impl Worker {
     pub(super) fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
     }
+}
+
+/// Before the thread waits: sockets first, and what has been logged is not kept back meanwhile.
+fn before_park() {
+    log_file::flush();
+    reactor::park();
 }
 
 pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Arc<Shared>) {
@@ -135,10 +150,16 @@ pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &A
                 accepting.drain().for_each(|(_, task)| task.abort());
                 return drain(inbox, shared).await;
             }
-            Command::CloseTunnels => tunnel::close_all(),
+            Command::CloseTunnels => close_tunnels(),
             Command::Stop => return,
         }
     }
+}
+
+fn close_tunnels() {
+    reactor::close_machines();
+    #[cfg(test)]
+    crate::tunnel::task::close_all();
 }
 
 async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
@@ -148,7 +169,7 @@ async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
         while let Some(command) = inbox.recv().await {
             match command {
                 Command::Stop => return,
-                Command::CloseTunnels => tunnel::close_all(),
+                Command::CloseTunnels => close_tunnels(),
                 _ => {}
             }
         }
@@ -223,7 +244,7 @@ pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 pin_project_lite::pin_project! {
-    /// A task that is counted as live. Not an `async` block: that would keep room for the task twice, for as long as it lives.
+    /// A task or machine that is counted as live. Not an `async` block: that would keep room for the task twice, for as long as it lives.
     struct Counted<F> {
         #[pin]
         task: F,
@@ -236,6 +257,21 @@ impl<F: Future<Output = ()>> Future for Counted<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().task.poll(cx)
+    }
+}
+
+/// Gives a machine that serves a connection to the reactor; a drain waits for it.
+pub(crate) fn run_counted(machine: impl Machine + 'static) {
+    reactor::run_to_end(Box::new(Counted { task: machine, _live: Live::begin() }));
+}
+
+impl<M: Machine> Machine for Counted<M> {
+    fn run(&mut self, now: Instant, closing: bool) -> Next {
+        self.task.run(now, closing)
+    }
+
+    fn sources(&self) -> [Option<&Registration>; 2] {
+        self.task.sources()
     }
 }
 

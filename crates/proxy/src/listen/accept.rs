@@ -3,7 +3,7 @@
 use super::Listener;
 use crate::exchange::ClientFacts;
 use crate::front::h1;
-use crate::io::Transport;
+use crate::io::{Acceptor, Transport};
 use crate::lifecycle::{Shared, worker};
 use crate::observe::error_log::os_error;
 use culvert_conf::config::Level;
@@ -11,44 +11,23 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep};
 
 /// How long accepting rests when the process has run out of something (nginx's accept_mutex_delay).
 const REST: Duration = Duration::from_millis(500);
 
-enum Source {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Source {
-    fn new(listener: Listener) -> io::Result<Source> {
-        Ok(match listener {
-            Listener::Tcp(listener) => Source::Tcp(TcpListener::from_std(listener)?),
-            Listener::Unix(listener) => Source::Unix(UnixListener::from_std(listener)?),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<(Transport, ClientFacts)> {
-        static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let (transport, remote, local) = match self {
-            Source::Tcp(listener) => {
-                let (stream, remote) = listener.accept().await?;
-                let local = stream.local_addr()?;
-                (Transport::Tcp(stream), Some(remote), Some(local))
-            }
-            Source::Unix(listener) => (Transport::Unix(listener.accept().await?.0), None, None),
-        };
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Ok((transport, ClientFacts { serial, remote, local, opened: Instant::now() }))
-    }
+async fn next(acceptor: &Acceptor) -> io::Result<(Transport, ClientFacts)> {
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
+    let (socket, addresses) = acceptor.accept().await?;
+    let (remote, local) = addresses.unzip();
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    Ok((Transport::Socket(socket), ClientFacts { serial, remote, local, opened: Instant::now() }))
 }
 
 /// Accepts from `listener` and serves what comes, until the task is aborted. `id` is the listening address.
 pub(crate) async fn accept(listener: Listener, id: usize, shared: Arc<Shared>) {
-    let source = match Source::new(listener) {
-        Ok(source) => source,
+    let acceptor = match Acceptor::new(listener.into()) {
+        Ok(acceptor) => acceptor,
         Err(error) => {
             shared.log(Level::Alert, format_args!("a listening socket can't be used ({})", os_error(&error)));
             return;
@@ -65,7 +44,7 @@ pub(crate) async fn accept(listener: Listener, id: usize, shared: Arc<Shared>) {
             worker::wait_for_end().await;
             continue;
         }
-        match source.accept().await {
+        match next(&acceptor).await {
             Ok((transport, facts)) => {
                 (said_full, said_out) = (said_full && worker::is_nearly_full(&shared), false);
                 worker::spawn_counted(h1::serve(transport, facts, id, shared.clone()));

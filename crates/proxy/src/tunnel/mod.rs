@@ -9,7 +9,6 @@
 //!
 //! The end of one direction is passed on as a half-close; the other direction goes on until its own end.
 
-mod roll;
 mod side;
 
 #[cfg(test)]
@@ -17,13 +16,13 @@ mod frames;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+pub(crate) mod task;
+#[cfg(test)]
 mod tests;
 
-pub(crate) use roll::close_all;
-#[cfg(test)]
-pub(crate) use roll::reopen;
-
-use crate::io::{Backlog, Deadline, Transport};
+use crate::io::reactor::{Machine, Next, Registration};
+use crate::io::{Backlog, Transport};
+use crate::lifecycle::worker;
 use crate::observe::access_log::{Record, TunnelOutcome};
 use crate::observe::error_log::os_error;
 use crate::upstream::{Connection, Pick};
@@ -31,10 +30,8 @@ use culvert_conf::config::Level;
 use culvert_engine::balance::Ending;
 use culvert_engine::websocket::{self, Action, Cause, EndedBy, Session, Violation};
 use side::{Fault, Side, pump};
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -77,15 +74,23 @@ pub(crate) struct Tunnel {
     client: Side,
     server: Side,
     session: Option<Session>,
-    deadline: Deadline,
     /// When it has been silent for too long.
     idle_until: Option<Instant>,
     timeouts: Timeouts,
     /// The session is over: what waits is still written, and nothing is read any more.
     ending: bool,
-    place: roll::Place,
     record: Record,
     pick: Pick,
+}
+
+/// Joins the two sides of a tunnel, which lives on by itself from here.
+pub(crate) fn open(client: ClientSide, opening: Opening) {
+    let tunnel = Tunnel::join(client, opening);
+    #[cfg(test)]
+    if tunnel.client.io.socket().is_none() {
+        return worker::spawn_counted(task::Task::new(tunnel));
+    }
+    worker::run_counted(tunnel);
 }
 
 /// Why a tunnel ended otherwise than by both its sides.
@@ -106,13 +111,42 @@ impl Tunnel {
             client: Side::new(client.io, to_client, 0, client.sent),
             server: Side::new(connection.io, to_server, connection.received, connection.sent),
             session,
-            deadline: Deadline::default(),
             idle_until: None,
             timeouts,
             ending: false,
-            place: roll::Place::default(),
             record,
             pick,
+        }
+    }
+
+    /// Does all that there is to do, and says what it waits for. `closing`: the gateway says goodbye.
+    fn advance(&mut self, cx: &mut Context<'_>, mut now: Instant, closing: bool) -> Next {
+        let before = self.moved();
+        if closing && !self.begin_closing(now) {
+            return Next::End;
+        }
+        loop {
+            self.excuse_unread(now);
+            match self.work(cx, now) {
+                Poll::Ready(Ok(())) => return Next::End,
+                Poll::Ready(Err(broken)) => {
+                    self.note_broken(&broken);
+                    return Next::End;
+                }
+                Poll::Pending => {}
+            }
+            let due = self.due(now, self.moved() != before);
+            now = Instant::now();
+            if self.client.is_unfinished || self.server.is_unfinished {
+                return Next::Again;
+            }
+            if due.is_none_or(|due| now < due) {
+                return Next::Wait(due);
+            }
+            if self.is_out_of_time(now) {
+                return Next::End;
+            }
+            // The session's clock has come: it has something to do, or a later time to name.
         }
     }
 
@@ -166,18 +200,15 @@ impl Tunnel {
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Sets the deadline to whatever comes first.
-    fn set_deadline(&mut self, now: Instant, moved: bool) {
+    /// When to look again if nothing happens until then.
+    fn due(&mut self, now: Instant, moved: bool) -> Option<Instant> {
         if moved || self.idle_until.is_none() {
             self.idle_until = now.checked_add(self.wait());
         }
         let watched = self.session.as_ref().is_some_and(Session::tracks_idle);
         let idle = self.idle_until.filter(|_| !watched || self.is_stalled());
         let session = self.session.as_ref().and_then(Session::next_deadline).map(Instant::from_std);
-        match idle.into_iter().chain(session).min() {
-            Some(due) => self.deadline.set_at(due),
-            None => self.deadline.clear(),
-        }
+        idle.into_iter().chain(session).min()
     }
 
     /// Whether a side does not take what waits for it.
@@ -261,36 +292,13 @@ impl Tunnel {
 /// The code of a Close by a gateway that stops (RFC 6455 section 7.4.1).
 const GOING_AWAY: u16 = 1001;
 
-impl Future for Tunnel {
-    type Output = ();
+impl Machine for Tunnel {
+    fn run(&mut self, now: Instant, closing: bool) -> Next {
+        self.advance(&mut Context::from_waker(Waker::noop()), now, closing)
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let tunnel = self.get_mut();
-        let (before, mut now) = (tunnel.moved(), Instant::now());
-        if tunnel.place.is_closing(cx) && !tunnel.begin_closing(now) {
-            return Poll::Ready(());
-        }
-        loop {
-            match tunnel.work(cx, now) {
-                Poll::Ready(Ok(())) => return Poll::Ready(()),
-                Poll::Ready(Err(broken)) => {
-                    tunnel.note_broken(&broken);
-                    return Poll::Ready(());
-                }
-                Poll::Pending => {}
-            }
-            tunnel.set_deadline(now, tunnel.moved() != before);
-            if tunnel.deadline.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if tunnel.is_out_of_time(Instant::now()) {
-                return Poll::Ready(());
-            }
-            // The session's clock has come: it has something to do, or a later time to name.
-            tunnel.deadline.clear();
-            now = Instant::now();
-            tunnel.excuse_unread(now);
-        }
+    fn sources(&self) -> [Option<&Registration>; 2] {
+        [&self.client, &self.server].map(|side| side.io.socket().map(|socket| socket.registration()))
     }
 }
 

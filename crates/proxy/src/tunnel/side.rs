@@ -1,6 +1,6 @@
 //! One of a tunnel's two streams, and the movement of bytes from one to the other.
 
-use crate::io::{Backlog, Transport, scratch};
+use crate::io::{Backlog, SpliceError, Transport, poll_splice, scratch};
 use culvert_engine::websocket::{self, Session};
 use std::io;
 use std::pin::Pin;
@@ -21,6 +21,10 @@ pub(super) struct Side {
     read_ended: bool,
     /// The end of the other stream was passed on to this one.
     write_ended: bool,
+    /// Large payloads come from it: the next header is read alone, so that what follows it can be spliced.
+    is_bulky: bool,
+    /// There is more to read, and it was somebody else's turn.
+    pub(super) is_unfinished: bool,
 }
 
 /// The rest of one read, from `start` on.
@@ -31,6 +35,15 @@ struct Held {
 
 /// How much is read of a stream that pauses for its rate's sake: so its end is noticed, if it comes behind no more than that.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
+
+/// A payload is spliced where so much of it is still to come: below that the calls cost more than the copies.
+const SPLICED_BYTES_MIN: u64 = 32 * 1024;
+
+/// The longest header of a frame (RFC 6455 section 5.2).
+const FRAME_HEADER_BYTES: usize = 14;
+
+/// How often one side is read before others have their turn.
+const READS_PER_TURN: usize = 16;
 
 /// Which call of a pump failed.
 pub(super) enum Fault {
@@ -43,7 +56,17 @@ pub(super) type Watch<'a> = Option<(&'a mut Session, websocket::Side, Instant)>;
 
 impl Side {
     pub(super) fn new(io: Transport, backlog: Backlog, received: u64, sent: u64) -> Side {
-        Side { io, backlog, received, sent, held: None, read_ended: false, write_ended: false }
+        Side {
+            io,
+            backlog,
+            received,
+            sent,
+            held: None,
+            read_ended: false,
+            write_ended: false,
+            is_bulky: false,
+            is_unfinished: false,
+        }
     }
 
     /// Writes what waits. Ready once the stream has taken all of it.
@@ -64,7 +87,8 @@ pub(super) fn pump(
     to: &mut Side,
     mut watch: Watch<'_>,
 ) -> Poll<Result<(), (Fault, io::Error)>> {
-    loop {
+    from.is_unfinished = false;
+    for _ in 0..READS_PER_TURN {
         ready!(to.backlog.poll_write(&mut to.io, cx, &mut to.sent)).map_err(|error| (Fault::Writing, error))?;
         to.backlog.shrink();
         if to.write_ended {
@@ -90,8 +114,16 @@ pub(super) fn pump(
             from.held = (held.start < held.bytes.len()).then_some(held);
             continue;
         }
+        let pays = limit as u64 >= SPLICED_BYTES_MIN && is_spliceable(&watch, from);
+        if pays && ready!(splice(cx, from, to, &mut watch, limit))? {
+            continue;
+        }
+        let limit = match (is_paused, from.is_bulky) {
+            (true, _) => READ_AHEAD_BYTES,
+            (false, true) => limit.min(FRAME_HEADER_BYTES),
+            (false, false) => limit,
+        };
         let held = &mut from.held;
-        let limit = if is_paused { READ_AHEAD_BYTES } else { limit };
         let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
             let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes)? };
             if passed < bytes.len() {
@@ -106,8 +138,51 @@ pub(super) fn pump(
                     session.end_of_stream(*side, *now);
                 }
             }
-            Ok(length) => from.received += length as u64,
+            Ok(length) => {
+                from.received += length as u64;
+                from.is_bulky = is_bulky(&watch, length);
+            }
             Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
+        }
+    }
+    from.is_unfinished = true;
+    Poll::Pending
+}
+
+/// Whether so much of a payload is to come that splicing it pays.
+fn is_spliceable(watch: &Watch<'_>, from: &Side) -> bool {
+    from.io.socket().is_some()
+        && watch.as_ref().is_some_and(|(session, side, _)| session.unread(*side) >= SPLICED_BYTES_MIN)
+}
+
+/// Whether the bytes that come are large payloads, after a read of `length`.
+fn is_bulky(watch: &Watch<'_>, length: usize) -> bool {
+    let Some((session, side, _)) = watch else { return false };
+    session.unread(*side) >= SPLICED_BYTES_MIN || (length as u64 >= SPLICED_BYTES_MIN && session.unread(*side) == 0)
+}
+
+/// Moves some of the payload that is to come in the kernel. False where that can't be done here, and it is to be read.
+fn splice(
+    cx: &mut Context<'_>,
+    from: &mut Side,
+    to: &mut Side,
+    watch: &mut Watch<'_>,
+    limit: usize,
+) -> Poll<Result<bool, (Fault, io::Error)>> {
+    let (Some((session, side, now)), Some(source), Some(sink)) = (watch, from.io.socket(), to.io.socket()) else {
+        return Poll::Ready(Ok(false));
+    };
+    let most = limit.min(usize::try_from(session.unread(*side)).unwrap_or(usize::MAX));
+    match ready!(poll_splice(source, sink, most, &mut to.backlog, cx)) {
+        // The end of the stream, or its error: the read that follows meets it again.
+        Ok(moved) if moved.received == 0 => Poll::Ready(Ok(false)),
+        Err(SpliceError::From) => Poll::Ready(Ok(false)),
+        Err(SpliceError::To(error)) => Poll::Ready(Err((Fault::Writing, error))),
+        Ok(moved) => {
+            session.moved(*side, moved.received as u64, *now);
+            from.received += moved.received as u64;
+            to.sent += moved.sent as u64;
+            Poll::Ready(Ok(true))
         }
     }
 }

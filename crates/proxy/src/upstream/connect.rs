@@ -1,10 +1,9 @@
 //! Opening a connection to a peer.
 
 use super::Endpoint;
-use crate::io::Transport;
+use crate::io::{Socket, Transport};
 use std::io;
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// Why a peer could not be connected to.
@@ -27,16 +26,8 @@ pub(crate) async fn connect(endpoint: &Endpoint, wait: Duration, keepalive: bool
 
 async fn open(endpoint: &Endpoint, keepalive: bool) -> io::Result<Transport> {
     match endpoint {
-        Endpoint::Inet(addr) => {
-            let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            socket.set_nodelay(true)?;
-            if keepalive {
-                socket.set_keepalive(true)?;
-            }
-            let stream: TcpStream = socket.connect(*addr).await?;
-            Ok(Transport::Tcp(stream))
-        }
-        Endpoint::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await?)),
+        Endpoint::Inet(addr) => Ok(Transport::Socket(Socket::connect(*addr, keepalive).await?)),
+        Endpoint::Unix(path) => Ok(Transport::Socket(Socket::connect_unix(path)?)),
         #[cfg(test)]
         Endpoint::Memory(name) => Ok(Transport::Memory(crate::world::network::connect(name).await?)),
     }

@@ -8,7 +8,7 @@ pub(crate) use connect::{ConnectError, connect};
 pub(crate) use connection::Connection;
 
 use culvert_conf::config;
-use culvert_engine::balance::{self, Balance, Ending, PeerId, PeerSpec, Tried};
+use culvert_engine::balance::{self, Balancer, Ending, NoPeer, PeerId, PeerSpec, Request, Ticket, Tried};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub(crate) struct Upstream {
     specs: Vec<PeerSpec>,
     method: balance::Method,
     /// Held for the few nanoseconds of a pick or its end, once per request or tunnel, never per message.
-    balancer: Mutex<Box<dyn Balance>>,
+    balancer: Mutex<Balancer>,
 }
 
 /// `keepalive` and its relations.
@@ -84,7 +84,7 @@ impl Upstream {
                 time: config.keepalive_time,
                 timeout: config.keepalive_timeout,
             },
-            balancer: Mutex::new(balance::build(config.method, &specs)),
+            balancer: Mutex::new(Balancer::new(config.method, specs.iter().cloned())),
             method: config.method,
             specs,
         }
@@ -92,25 +92,25 @@ impl Upstream {
 
     /// Whether `other` would behave the same, so that a reload can keep this one with all that it knows of its peers.
     pub(crate) fn is_same_as(&self, other: &Upstream) -> bool {
-        let spec = |s: &PeerSpec| (s.weight, s.max_fails, s.fail_timeout, s.backup, s.down);
         self.name == other.name
             && self.method == other.method
             && self.peers == other.peers
             && self.keepalive == other.keepalive
-            && self.specs.iter().map(spec).eq(other.specs.iter().map(spec))
+            && self.specs == other.specs
     }
 
-    /// Chooses a peer that is not in `tried`; `None` where none is left alive.
-    pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Pick> {
+    /// Chooses a peer that is not in `tried`.
+    pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Result<Pick, NoPeer> {
         let picked = Instant::now();
-        let peer = self.balancer().pick(picked.into_std(), tried)?;
-        Some(Pick { upstream: self.clone(), peer, picked, ending: Ending::Abandoned })
+        let ticket = self.balancer().pick(&Request::new(tried), picked.into_std())?;
+        Ok(Pick { upstream: self.clone(), peer: ticket.peer(), ticket, picked, ending: Ending::Abandoned })
     }
 
     /// How many requests and tunnels are live on all peers.
     #[cfg(test)]
     pub(crate) fn live(&self) -> u32 {
-        (0..self.peers.len()).map(|peer| self.balancer().live(peer)).sum()
+        let balancer = self.balancer();
+        balancer.peers().map(|peer| balancer.live(peer)).sum()
     }
 
     /// How many tries one request may make at most.
@@ -118,7 +118,7 @@ impl Upstream {
         self.balancer().tries()
     }
 
-    fn balancer(&self) -> MutexGuard<'_, Box<dyn Balance>> {
+    fn balancer(&self) -> MutexGuard<'_, Balancer> {
         // A panic of another thread while it held the lock leaves numbers that are still numbers.
         self.balancer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -131,13 +131,14 @@ pub(crate) struct Pick {
     pub(crate) peer: PeerId,
     /// When it was picked.
     pub(crate) picked: Instant,
+    ticket: Ticket,
     ending: Ending,
 }
 
 impl Pick {
     /// The peer's address.
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.upstream.peers[self.peer]
+        &self.upstream.peers[self.peer.slot()]
     }
 
     /// Notes how it went so far; the last word counts when the guard is dropped.
@@ -150,6 +151,6 @@ impl Drop for Pick {
     fn drop(&mut self) {
         // Only a failure's time matters to the balancer.
         let now = if self.ending == Ending::Failed { Instant::now() } else { self.picked };
-        self.upstream.balancer().done(self.peer, now.into_std(), self.ending);
+        self.upstream.balancer().done(&mut self.ticket, now.into_std(), self.ending);
     }
 }

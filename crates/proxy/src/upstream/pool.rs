@@ -66,6 +66,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
     }
     connection.inbox = Vec::new();
     connection.outbox.shrink();
+    connection.io.release();
     let start_sweeping = POOL.with_borrow_mut(|pool| {
         if pool.closed {
             return false;

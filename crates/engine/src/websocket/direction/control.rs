@@ -14,7 +14,7 @@ impl Direction {
         let is_interesting = match header.opcode {
             Opcode::CLOSE => !self.has_closed,
             // A pong that began before the ping went out answers another one.
-            Opcode::PONG => context.awaited.is_some() && header.payload_len == 8 && !self.is_open,
+            Opcode::PONG => !self.has_closed && context.awaited.is_some() && header.payload_len == 8 && !self.is_open,
             _ => false,
         };
         is_interesting && is_sound_control(header, context.from)

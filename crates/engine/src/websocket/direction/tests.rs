@@ -278,3 +278,26 @@ fn a_direction_stays_small() {
     let bytes = size_of::<Direction>();
     assert!(bytes <= 56, "{bytes} bytes");
 }
+
+#[test]
+fn a_pong_behind_a_close_leaves_what_the_close_said() {
+    let mut line = Line::new(Policy::default());
+    line.awaited = Some(*b"whatever");
+    line.says(b"\x88\x02\x03\xe8\x8a\x08what").says(b"ever\x81\x01a");
+    assert_eq!(line.direction.close().map(|close| close.code), Some(1000));
+    assert_eq!(line.events, [Event::Close { passed: true }]);
+    assert_eq!(line.passed, b"\x88\x02\x03\xe8\x8a\x08whatever\x81\x01a");
+}
+
+#[test]
+fn an_empty_last_fragment_that_ends_within_a_character_is_taken_back_however_it_is_cut() {
+    for cut in 0..=2 {
+        let mut line = Line::enforcing();
+        let last = b"\x80\x00";
+        line.says(b"\x01\x02a\xc3").says(&last[..cut]).says(&last[cut..]);
+        assert_eq!(line.passed, b"\x01\x02a\xc3", "cut after {cut}");
+        assert_eq!(line.events, [Event::Refused(Violation::Text)], "cut after {cut}");
+        assert!(line.direction.is_between_frames() && !line.direction.is_cut(), "cut after {cut}");
+        assert_eq!(line.direction.counts(), (0, 2), "cut after {cut}");
+    }
+}

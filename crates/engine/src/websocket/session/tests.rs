@@ -590,3 +590,18 @@ fn a_flood_after_the_end_is_swallowed() {
     assert!(talk.passes(CLOSE_GRACE).is_over);
     talk.client_says(9, b"flood");
 }
+
+#[test]
+fn bytes_that_are_moved_over_a_rate_are_counted_and_the_end_comes_behind_their_frame() {
+    let rate = Some(Rate { per_second: 10, burst: 0 });
+    let mut talk = Talk::new(Policy { bytes_rate: rate, over_rate: OverRate::Close, ..Policy::default() });
+    let frame = client_frame(2, &[7; 100]);
+    talk.says(Side::Client, &frame[..8]);
+    assert_eq!(talk.session.unread(Side::Client), 98);
+    talk.session.moved(Side::Client, 98, talk.now);
+    talk.acts();
+    let summary = talk.session.summary();
+    assert_eq!((summary.client.messages, summary.client.payload_bytes), (1, 100));
+    let told: Vec<Side> = talk.sent.iter().map(|(to, _)| *to).collect();
+    assert_eq!(told, Side::BOTH);
+}

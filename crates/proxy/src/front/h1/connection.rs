@@ -4,8 +4,8 @@ use super::linger;
 use super::read_head::{self, Arrival};
 use crate::exchange::{self, ClientFacts, Exchange, Served};
 use crate::io::{Backlog, Deadline, Transport, scratch};
-use crate::lifecycle::{Shared, worker};
-use crate::tunnel::{ClientSide, Tunnel};
+use crate::lifecycle::Shared;
+use crate::tunnel::{self, ClientSide};
 use culvert_conf::config::Location;
 use culvert_engine::http1::{BodyDecoder, BodyLength};
 use std::io;
@@ -97,9 +97,8 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
             Served::Broken => return,
             Served::Tunnel(opening) => {
                 let client = ClientSide { io: front.io, inbox: front.inbox, outbox: front.outbox, sent: front.sent };
-                // A task of its own: nothing of this one stays allocated for the hours that a tunnel may live.
-                worker::spawn_counted(Tunnel::join(client, *opening));
-                return;
+                // A machine of its own: nothing of this task stays allocated for the hours that a tunnel may live.
+                return tunnel::open(client, *opening);
             }
         }
     }

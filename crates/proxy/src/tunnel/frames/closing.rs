@@ -1,7 +1,7 @@
 //! The end of a WebSocket: what is told of it, and how the gateway goes about one of its own.
 
 use super::*;
-use crate::tunnel::{close_all, reopen};
+use crate::tunnel::task::{close_all, reopen};
 
 impl Room {
     /// The gateway says goodbye to its tunnels, as at the end of `worker_shutdown_timeout`.

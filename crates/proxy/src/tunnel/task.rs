@@ -1,7 +1,50 @@
-//! The roll of a worker's tunnels: whom to wake when all of them are to close.
+//! A tunnel as a task of its own, over streams that are no sockets, and the roll of such tasks: whom to wake when all of
+//! them are to close.
 
+use super::Tunnel;
+use crate::io::Deadline;
+use crate::io::reactor::Next;
 use std::cell::RefCell;
-use std::task::{Context, Waker};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tokio::time::Instant;
+
+/// A tunnel that tokio runs.
+pub(crate) struct Task {
+    tunnel: Tunnel,
+    deadline: Deadline,
+    place: Place,
+}
+
+impl Task {
+    pub(super) fn new(tunnel: Tunnel) -> Task {
+        Task { tunnel, deadline: Deadline::default(), place: Place::default() }
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        loop {
+            let closing = task.place.is_closing(cx);
+            match task.tunnel.advance(cx, Instant::now(), closing) {
+                Next::Wait(Some(due)) => task.deadline.set_at(due),
+                Next::Wait(None) => task.deadline.clear(),
+                Next::Again => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Next::End => return Poll::Ready(()),
+            }
+            if task.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
 
 /// The tunnels of one worker. A place is empty while nobody holds it.
 #[derive(Default)]
@@ -17,12 +60,12 @@ thread_local! {
 
 /// A tunnel's place in the roll, for as long as it lives.
 #[derive(Debug, Default)]
-pub(super) struct Place(Option<u32>);
+struct Place(Option<u32>);
 
 impl Place {
     /// Whether all tunnels of this worker are to close. Takes a place at the first call, so that the task is woken when
     /// that changes.
-    pub(super) fn is_closing(&mut self, cx: &Context<'_>) -> bool {
+    fn is_closing(&mut self, cx: &Context<'_>) -> bool {
         ROLL.with_borrow_mut(|roll| {
             if self.0.is_none() {
                 let place = roll.empty.pop().unwrap_or_else(|| {
@@ -59,7 +102,6 @@ pub(crate) fn close_all() {
 }
 
 /// Lets tunnels live again: in-process tests drain one worker after the other on the same thread.
-#[cfg(test)]
 pub(crate) fn reopen() {
     ROLL.with_borrow_mut(|roll| roll.closing = false);
 }

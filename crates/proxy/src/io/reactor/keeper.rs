@@ -1,0 +1,138 @@
+//! How the reactor and tokio's runtime share a thread.
+//!
+//! While little happens, tokio waits for both: the reactor's epoll descriptor is one of tokio's sources, and the keeper, a
+//! task, turns the reactor when it stirs. That costs every wake-up a second look. While much happens, the thread waits in
+//! the reactor itself, from the hook that the runtime calls before it parks, and gives tokio a turn every other
+//! millisecond, for its timers and for what other threads say.
+
+use super::watch::watch;
+use super::{Turned, machine, turn, with_state};
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long the thread waits in the reactor for the next event of many.
+const HOT_WAIT: Duration = Duration::from_millis(1);
+
+/// How long tokio's timers and other threads wait at most while the thread does so.
+const TOKIO_AT_LEAST_EVERY: Duration = Duration::from_millis(2);
+
+/// At this mean distance of events a second look at each costs more than a vain wait now and then.
+const HOT_BELOW: Duration = Duration::from_micros(300);
+
+/// How densely events come.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    last: Option<Instant>,
+    /// A moving mean of the time between two turns, in nanoseconds.
+    gap: u64,
+    /// When tokio last had its turn.
+    tokio_turned: Option<Instant>,
+}
+
+impl Pace {
+    /// Notes a turn that ended now.
+    pub(super) fn note(&mut self, now: Instant, had_events: bool) {
+        let gap = self.last.map_or(HOT_WAIT * 10, |last| now.saturating_duration_since(last)).min(HOT_WAIT * 10);
+        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
+        self.gap = (self.gap * 7 + gap) / 8;
+        if had_events {
+            self.last = Some(now);
+        }
+    }
+
+    fn is_hot(&self) -> bool {
+        u128::from(self.gap) < HOT_BELOW.as_nanos() && self.last.is_some()
+    }
+
+    /// Whether it is tokio's turn by now.
+    fn is_tokios_turn(&mut self, now: Instant) -> bool {
+        let is_due =
+            self.tokio_turned.is_none_or(|turned| now.saturating_duration_since(turned) > TOKIO_AT_LEAST_EVERY);
+        if is_due {
+            self.tokio_turned = Some(now);
+        }
+        is_due
+    }
+}
+
+/// Called before the runtime parks its thread: handles what comes for as long as much comes.
+pub(crate) fn park() {
+    loop {
+        let stay = with_state(|state| {
+            let now = state.pace.last;
+            state.pace.is_hot() && now.is_some_and(|now| !state.pace.is_tokios_turn(now))
+        });
+        if !stay {
+            return;
+        }
+        let Turned { events, tasks } = turn(HOT_WAIT);
+        if tasks || events == 0 {
+            return;
+        }
+    }
+}
+
+/// The task that turns the reactor of its thread, for as long as it lives.
+pub(crate) struct Keeper {
+    epoll: AsyncFd<Arc<OwnedFd>>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Keeper {
+    /// Makes a reactor that the current runtime watches.
+    ///
+    /// # Errors
+    /// Those of `epoll_create1` and `epoll_ctl`.
+    pub(crate) fn new() -> io::Result<Keeper> {
+        let epoll = super::descriptor()?;
+        Ok(Keeper { epoll: watch(epoll)?, sleep: None })
+    }
+
+    /// Makes the reactor the one of the current thread.
+    pub(crate) fn install(&self) {
+        super::install(self.epoll.get_ref().clone());
+    }
+}
+
+impl Future for Keeper {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let keeper = self.get_mut();
+        with_state(|state| state.machines.keeper = Some(cx.waker().clone()));
+        // The runtime ends before its driver does, so the only error there is comes at the very end.
+        while let Poll::Ready(Ok(mut stirred)) = keeper.epoll.poll_read_ready(cx) {
+            if turn(Duration::ZERO).events == super::EVENTS_PER_TURN {
+                // There may be more, of which the kernel says nothing anew. Others have their turn first.
+                cx.waker().wake_by_ref();
+                stirred.retain_ready();
+                break;
+            }
+            stirred.clear_ready();
+        }
+        keeper.poll_timers(cx);
+        Poll::Pending
+    }
+}
+
+impl Keeper {
+    fn poll_timers(&mut self, cx: &mut Context<'_>) {
+        while let Some(due) = with_state(|state| state.machines.next_due()) {
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if sleep.deadline() != due {
+                sleep.as_mut().reset(due);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            machine::run_due(Instant::now());
+        }
+    }
+}

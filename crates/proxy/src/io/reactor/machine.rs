@@ -1,0 +1,155 @@
+//! Machines: state machines that the reactor runs itself, when one of their sockets is ready or their time has come.
+
+use super::slots::{Key, Slots};
+use super::{Owner, Registration, with_state};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::task::Waker;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Something that owns sockets and is run whenever one of them is ready.
+pub(crate) trait Machine {
+    /// Does all that there is to do. `closing`: the worker says goodbye to all machines.
+    fn run(&mut self, now: Instant, closing: bool) -> Next;
+
+    /// Its sockets' registrations.
+    fn sources(&self) -> [Option<&Registration>; 2];
+}
+
+/// What a machine waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// For its sockets, and for this time at the latest.
+    Wait(Option<Instant>),
+    /// For others to have their turn: it has more to do.
+    Again,
+    /// For nothing: it is to be dropped.
+    End,
+}
+
+struct Seated {
+    /// `None` while it runs.
+    machine: Option<Box<dyn Machine>>,
+    /// The earliest entry among the timers. An entry is not taken back when it turns out to come too early.
+    scheduled: Option<Instant>,
+}
+
+/// The machines of a worker, and when to run them.
+#[derive(Default)]
+pub(super) struct Machines {
+    seats: Slots<Seated>,
+    timers: BinaryHeap<Reverse<Timer>>,
+    /// Woken when the first timer has become an earlier one.
+    pub(super) keeper: Option<Waker>,
+    closing: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    due: Instant,
+    machine: u64,
+}
+
+impl Machines {
+    /// When the first timer comes.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse(timer)| timer.due)
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<Box<dyn Machine>> {
+        let keys = self.seats.keys();
+        self.timers.clear();
+        keys.into_iter().filter_map(|key| self.seats.remove(key)?.machine).collect()
+    }
+
+    fn schedule(&mut self, key: Key, due: Instant) {
+        let Some(seated) = self.seats.get_mut(key) else { return };
+        if seated.scheduled.is_some_and(|scheduled| scheduled <= due) {
+            return;
+        }
+        seated.scheduled = Some(due);
+        let is_first = self.next_due().is_none_or(|first| due < first);
+        self.timers.push(Reverse(Timer { due, machine: key.to_u64() }));
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| is_first) {
+            keeper.wake_by_ref();
+        }
+    }
+
+    /// Takes a timer whose time has come.
+    fn pop_due(&mut self, now: Instant) -> Option<Key> {
+        while self.next_due().is_some_and(|due| due <= now) {
+            let Reverse(timer) = self.timers.pop()?;
+            let key = Key::from_u64(timer.machine);
+            // An earlier entry may have been made since, and the machine may be gone.
+            if let Some(seated) = self.seats.get_mut(key)
+                && seated.scheduled == Some(timer.due)
+            {
+                seated.scheduled = None;
+                return Some(key);
+            }
+        }
+        None
+    }
+}
+
+/// Gives a machine to the reactor of this thread, and runs it for the first time.
+pub(crate) fn run_to_end(machine: Box<dyn Machine>) {
+    let (key, closing) = with_state(|state| {
+        let key = state.machines.seats.insert(Seated { machine: None, scheduled: None });
+        for source in machine.sources().into_iter().flatten() {
+            if let Some(source) = state.sources.get_mut(source.0) {
+                source.owner = Owner::Machine(key);
+            }
+        }
+        if let Some(seated) = state.machines.seats.get_mut(key) {
+            seated.machine = Some(machine);
+        }
+        (key, state.machines.closing)
+    });
+    run(key, Instant::now(), closing);
+}
+
+/// Runs a machine. Whether tasks have something to do after that: those that wait for its end, or the keeper.
+pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
+    let machine = with_state(|state| state.machines.seats.get_mut(key)?.machine.take());
+    let Some(mut machine) = machine else { return false };
+    let next = machine.run(now, closing);
+    let due = match next {
+        Next::Wait(due) => due,
+        // A moment later, or whoever runs what is due by now would never come to an end.
+        Next::Again => Some(now + Duration::from_nanos(1)),
+        Next::End => {
+            with_state(|state| state.machines.seats.remove(key));
+            return true;
+        }
+    };
+    with_state(|state| {
+        if let Some(seated) = state.machines.seats.get_mut(key) {
+            seated.machine = Some(machine);
+        }
+        if let Some(due) = due {
+            state.machines.schedule(key, due);
+        }
+    });
+    next == Next::Again
+}
+
+/// Runs the machines whose time has come.
+pub(super) fn run_due(now: Instant) {
+    while let Some(key) = with_state(|state| state.machines.pop_due(now)) {
+        run(key, now, false);
+    }
+}
+
+/// Tells all machines of this worker, and all that follow, to close.
+pub(crate) fn close_machines() {
+    let keys = with_state(|state| {
+        state.machines.closing = true;
+        state.machines.seats.keys()
+    });
+    let now = Instant::now();
+    for key in keys {
+        run(key, now, true);
+    }
+}

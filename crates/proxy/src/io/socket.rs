@@ -1,0 +1,214 @@
+//! TCP and unix sockets on the worker's reactor.
+
+use super::reactor::{Ready, Registration};
+use rustix::io::Errno;
+use rustix::net::{
+    self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+    sockopt,
+};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connected stream socket. Belongs to the thread that made it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    // The kernel forgets a descriptor's registration when it is closed, so the order of these two does not matter.
+    descriptor: OwnedFd,
+    registration: Registration,
+}
+
+impl Socket {
+    /// Takes a connected socket that does not block.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl`.
+    pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Socket> {
+        Ok(Socket { registration: Registration::new(&descriptor)?, descriptor })
+    }
+
+    /// Connects to an address over TCP.
+    ///
+    /// # Errors
+    /// Those of `socket` and `connect`.
+    pub(crate) async fn connect(address: SocketAddr, keepalive: bool) -> io::Result<Socket> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let descriptor = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        sockopt::set_tcp_nodelay(&descriptor, true)?;
+        if keepalive {
+            sockopt::set_socket_keepalive(&descriptor, true)?;
+        }
+        match net::connect(&descriptor, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let socket = Socket::new(descriptor)?;
+        poll_fn(|cx| socket.registration.poll_ready(Ready::WRITE, cx)).await;
+        if socket.registration.may_be(Ready::ERROR) {
+            sockopt::socket_error(&socket.descriptor)??;
+        }
+        Ok(socket)
+    }
+
+    /// Connects to a unix socket.
+    ///
+    /// # Errors
+    /// Those of `socket` and `connect`; `EAGAIN` where the listener's queue is full.
+    pub(crate) fn connect_unix(path: &Path) -> io::Result<Socket> {
+        let descriptor = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+        net::connect(&descriptor, &SocketAddrUnix::new(path)?)?;
+        Socket::new(descriptor)
+    }
+
+    /// Whether it is idle: open, and nothing has arrived on it. Costs a call only where something may have.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        if !self.registration.may_be(Ready::READ) {
+            return true;
+        }
+        let mut byte = [0];
+        matches!(net::recv(&self.descriptor, &mut byte, RecvFlags::PEEK), Err(Errno::AGAIN))
+    }
+
+    /// Lets the kernel gather small writes. Where it can't, they go out as they are.
+    pub(crate) fn delay(&self) {
+        let _ = sockopt::set_tcp_nodelay(&self.descriptor, false);
+    }
+
+    /// Its place in the reactor.
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// Calls `call` until it would block, and keeps the book of readiness.
+    pub(super) fn poll<T>(
+        &self,
+        ready: Ready,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.registration.poll_ready(ready, cx));
+            match call(self.descriptor.as_fd()) {
+                Err(Errno::AGAIN) => self.registration.is_spent(ready),
+                Err(Errno::INTR) => {}
+                result => return Poll::Ready(result.map_err(io::Error::from)),
+            }
+        }
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        length: usize,
+        send: impl FnMut(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> Poll<io::Result<usize>> {
+        let sent = ready!(self.poll(Ready::WRITE, cx, send))?;
+        if sent < length {
+            self.registration.is_spent(Ready::WRITE);
+        }
+        Poll::Ready(Ok(sent))
+    }
+}
+
+/// How all sockets are made.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buffer.initialize_unfilled();
+        let wanted = room.len();
+        let receive = |socket: BorrowedFd<'_>| net::recv(socket, &mut *room, RecvFlags::empty());
+        let (_, length) = ready!(self.poll(Ready::READ, cx, receive))?;
+        if length < wanted {
+            self.registration.was_short();
+        }
+        buffer.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes.len(), |socket| net::send(socket, bytes, SendFlags::NOSIGNAL))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        self.poll_send(cx, length, |socket| {
+            net::sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(net::shutdown(&self.descriptor, Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    descriptor: OwnedFd,
+    registration: Registration,
+    /// Its own address, where it has just one; each connection to a wildcard address is asked for its own.
+    address: Option<SocketAddr>,
+}
+
+/// An accepted connection and, over TCP, its two addresses: the client's and ours.
+pub(crate) type Accepted = (Socket, Option<(SocketAddr, SocketAddr)>);
+
+impl Acceptor {
+    /// Takes a listening socket.
+    ///
+    /// # Errors
+    /// Those of `fcntl` and `epoll_ctl`.
+    pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Acceptor> {
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        let registration = Registration::new(&descriptor)?;
+        let address = SocketAddr::try_from(net::getsockname(&descriptor)?).ok();
+        let address = address.filter(|address| !address.ip().is_unspecified());
+        Ok(Acceptor { descriptor, registration, address })
+    }
+
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    /// Those of `accept4`, of `getsockname` and of `epoll_ctl`.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        let (descriptor, client) = poll_fn(|cx| self.poll_accept(cx)).await?;
+        let client = client.and_then(|client| SocketAddr::try_from(client).ok());
+        let addresses = match (client, self.address) {
+            (Some(client), Some(ours)) => Some((client, ours)),
+            (Some(client), None) => Some((client, SocketAddr::try_from(net::getsockname(&descriptor)?)?)),
+            (None, _) => None,
+        };
+        Ok((Socket::new(descriptor)?, addresses))
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, Option<net::SocketAddrAny>)>> {
+        loop {
+            ready!(self.registration.poll_ready(Ready::READ, cx));
+            match net::acceptfrom_with(&self.descriptor, FLAGS) {
+                Err(Errno::AGAIN) => self.registration.is_spent(Ready::READ),
+                Err(Errno::INTR) => {}
+                result => return Poll::Ready(result.map_err(io::Error::from)),
+            }
+        }
+    }
+}
