@@ -5,7 +5,7 @@
 
 /// Requests allocate a dozen small things each; mimalloc does that at half the cost of the C library's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 mod argv;
 mod connect;

@@ -18,7 +18,7 @@ pub use location::{
 };
 pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
 pub use main::{Main, User};
-pub use upstream::{PeerAddr, Upstream, UpstreamServer};
+pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
 pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 
 use std::fmt;

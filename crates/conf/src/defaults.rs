@@ -84,6 +84,8 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
         access_logs: Arc::new([]),
         error_logs,
         log_not_found: true,
+        resolver: None,
+        resolver_timeout: Duration::from_secs(30),
         proxy: Arc::new(proxy()),
         websocket: Arc::new(websocket()),
     }

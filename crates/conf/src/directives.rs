@@ -3,6 +3,8 @@
 pub(crate) mod core;
 pub(crate) mod error_page;
 pub(crate) mod headers;
+pub(crate) mod health_check;
+pub(crate) mod health_match;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
 pub(crate) mod listen;
@@ -14,15 +16,21 @@ pub(crate) mod proxy;
 pub(crate) mod proxy_headers;
 pub(crate) mod proxy_pass;
 pub(crate) mod proxy_redirect;
+pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod server;
 pub(crate) mod server_name;
 pub(crate) mod types;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
+pub(crate) mod upstream_method;
+pub(crate) mod upstream_server;
+pub(crate) mod upstream_sticky;
+pub(crate) mod upstream_tunnels;
 pub(crate) mod websocket;
 pub(crate) mod websocket_handshake;
 pub(crate) mod websocket_limits;
+pub(crate) mod zones;
 
 use crate::registry::{Contexts, Module};
 use crate::scope::Scope;
@@ -36,13 +44,20 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_core_module: location", rows: location::ROWS },
     Module { name: "ngx_http_core_module: limits and times", rows: http_limits::ROWS },
     Module { name: "ngx_http_core_module: errors and types", rows: error_page::ROWS },
+    Module { name: "ngx_http_core_module: resolver", rows: resolver::ROWS },
     Module { name: "ngx_http_headers_module", rows: headers::ROWS },
     Module { name: "ngx_http_log_module", rows: log::ROWS },
     Module { name: "ngx_http_map_module", rows: map::ROWS },
     Module { name: "ngx_http_proxy_module", rows: proxy::ROWS },
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
+    Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },
+    Module { name: "ngx_http_upstream_hc_module: match", rows: health_match::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },
+    Module { name: "ngx_http_upstream_module: server", rows: upstream_server::ROWS },
+    Module { name: "ngx_http_upstream_module: methods", rows: upstream_method::ROWS },
+    Module { name: "ngx_http_upstream_module: sticky", rows: upstream_sticky::ROWS },
+    Module { name: "Live tunnels of an upstream", rows: upstream_tunnels::ROWS },
     Module { name: "WebSockets: frames and lifetime", rows: websocket::ROWS },
     Module { name: "WebSockets: handshake", rows: websocket_handshake::ROWS },
     Module { name: "WebSockets: limits", rows: websocket_limits::ROWS },

@@ -28,6 +28,7 @@ pub use source::{Source, SourceLine, Span};
 
 use config::{Http, Level, Place};
 use directives::log::Formats;
+use directives::zones::Zones;
 use parser::Parsed;
 use registry::{Contexts, Meaning};
 use scope::{Scope, World};
@@ -80,6 +81,8 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         maps: Vec::new(),
         variables: Variables::default(),
         formats: Formats::new(),
+        zones: Zones::default(),
+        matches: Vec::new(),
         diagnostics,
     };
     world.variables.note_definitions(&items);
@@ -94,6 +97,7 @@ fn finish(world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded
     let mut diagnostics = world.diagnostics;
     if !incomplete {
         diagnostics.extend(unknown);
+        diagnostics.extend(world.zones.finish());
     }
     diagnostics.sort_by_key(|found| found.order);
     if diagnostics.iter().any(|found| found.level <= Level::Error) {

@@ -97,7 +97,7 @@ impl Arity {
 pub(crate) enum Phase {
     /// A value of this block.
     Value,
-    /// A block that others refer to by name: `upstream`, `map`.
+    /// What others refer to by name (`upstream`, `map`), or what is made of this block's values (`health_check`).
     Definition,
     /// A block that inherits from this one.
     Child,

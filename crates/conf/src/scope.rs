@@ -9,10 +9,12 @@ use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
 use crate::directives::unsupported;
+use crate::directives::zones::Zones;
 use crate::registry::{self, Arity, Contexts, Meaning, Phase, Row};
 use crate::suggest;
 use crate::syntax::{Block, Directive};
 use crate::variables::Variables;
+use culvert_engine::health::Match;
 use culvert_engine::route::LocationTree;
 use culvert_engine::template::Template;
 use culvert_engine::websocket::Policy;
@@ -29,6 +31,9 @@ pub(crate) struct World {
     pub(crate) maps: Vec<Map>,
     pub(crate) variables: Variables,
     pub(crate) formats: Formats,
+    pub(crate) zones: Zones,
+    /// The `match` blocks.
+    pub(crate) matches: Vec<Arc<Match>>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 

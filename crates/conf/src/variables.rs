@@ -46,12 +46,13 @@ const FIXED_MEMBERS: &[&str] =
 /// Built-in variables that nginx lets a configuration change.
 const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
 
-/// Built-in variables that nginx lets a configuration redefine. It does not know Culvert's own, so a file written for it
-/// may use their names.
+/// Built-in variables that nginx lets a configuration redefine. It does not know Culvert's own, nor stock nginx those of
+/// the commercial edition, so a file written for it may use their names.
 const REDEFINABLE: &[Builtin] = &[
     Builtin::ProxyHost,
     Builtin::ProxyPort,
     Builtin::CulvertVersion,
+    Builtin::UpstreamQueueTime,
     Builtin::WebsocketBytesReceived,
     Builtin::WebsocketBytesSent,
     Builtin::WebsocketCloseCause,
@@ -78,8 +79,8 @@ impl Variables {
                 _ if works => {}
                 _ => directive.args().iter().for_each(|word| self.note_refused(&word.text)),
             }
-            // The lines of a map or a table of types are no directives.
-            if !matches!(directive.name(), "map" | "types") {
+            // The lines of a map, a table of types or a match block are no directives.
+            if !matches!(directive.name(), "map" | "types" | "match") {
                 self.note_definitions(directive.items());
             }
         }
@@ -253,7 +254,6 @@ const NGINX_ONLY: &[&str] = &[
     "spdy",
     "ssl_",
     "uid_",
-    "upstream_queue_time",
     "upstream_last_server_name",
     "is_request_port",
 ];

@@ -109,6 +109,9 @@ fn lay_out(folder: &Path) {
         ("bad.inc", "\nclient_max_body_size x;\n"),
         ("brace.inc", "add_header A a;\n}\n"),
         ("map.inc", "a 1;\nb 2;\n"),
+        ("keys.txt", "0123456789abcdef0123456789abcdef\nfedcba9876543210fedcba9876543210\n"),
+        ("empty.txt", "\n"),
+        ("short.txt", "too short\n"),
     ];
     fs::create_dir(folder.join("conf.d")).expect("a writable directory");
     for (name, text) in files {

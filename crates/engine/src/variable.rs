@@ -108,6 +108,7 @@ builtins! {
     UpstreamCacheStatus "upstream_cache_status" "Always empty here: Culvert has no cache.";
     UpstreamConnectTime "upstream_connect_time" "Seconds spent connecting to the upstream server, one number per try.";
     UpstreamHeaderTime "upstream_header_time" "Seconds until the response head from the upstream server, one number per try.";
+    UpstreamQueueTime "upstream_queue_time" "Seconds spent waiting in the upstream's `queue`, one number per try.";
     UpstreamResponseLength "upstream_response_length" "Bytes of the response body from the upstream server, one number per try.";
     UpstreamResponseTime "upstream_response_time" "Seconds until the last byte from the upstream server, one number per try.";
     UpstreamStatus "upstream_status" "The status that the upstream server answered, one number per try.";

@@ -1,6 +1,6 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, Place, WebSocketSettings};
+use super::{AccessLog, ErrorLog, Place, Resolver, WebSocketSettings};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -72,6 +72,10 @@ pub struct Location {
     pub error_logs: Arc<[ErrorLog]>,
     /// `log_subrequest` aside, whether a 404 of a missing handler is logged (`log_not_found`).
     pub log_not_found: bool,
+    /// `resolver`: who resolves the names in a `proxy_pass` with variables. `None`: nobody does.
+    pub resolver: Option<Arc<Resolver>>,
+    /// `resolver_timeout`: how long resolving one name may take.
+    pub resolver_timeout: Duration,
     /// Everything that begins with `proxy_`, shared by all locations that say nothing of their own.
     pub proxy: Arc<ProxySettings>,
     /// Everything that begins with `websocket_`, shared in the same way.

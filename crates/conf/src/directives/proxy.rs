@@ -74,7 +74,7 @@ pub(crate) const ROWS: &[Row] = &[
         .doc(
             "When the next server is tried: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
              `http_504`, `http_403`, `http_404`, `http_429`; `non_idempotent` includes POST, LOCK and PATCH once they \
-             were sent; `off` never.",
+             were sent; `off` never. `updating` is accepted, and has no effect in nginx either.",
         ),
     Row::new("proxy_next_upstream_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         scope.proxy().next_upstream.timeout = directive.milliseconds(1)?;
@@ -129,14 +129,17 @@ fn buffers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
 fn next_upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let mut on: Option<RetryOn> = None;
     for (index, word) in directive.args().iter().enumerate() {
+        // nginx takes the word, which is about caches, and never acts on it.
+        if word.text == "updating" {
+            continue;
+        }
         let found = RetryOn::from_name(&word.text).ok_or_else(|| directive.invalid_word(index + 1))?;
         if on.is_some_and(|on| on.contains(found)) {
             scope.warn(directive, Fault::at(index + 1, format!("duplicate value \"{}\"", word.text)));
         }
         on = Some(on.map_or(found, |on| on.union(found)));
     }
-    let on = on.expect("the arity is at least one");
-    let on = if on.contains(RetryOn::OFF) { RetryOn::OFF } else { on };
+    let on = on.filter(|on| !on.contains(RetryOn::OFF)).unwrap_or(RetryOn::OFF);
     let bounds = scope.proxy().next_upstream;
     scope.proxy().next_upstream = NextUpstream { on, ..bounds };
     Ok(())

@@ -1,8 +1,8 @@
 //! `proxy_pass`.
 
-use super::upstream;
+use super::upstream_server::peer;
 use crate::address::{self, Address, Host, Purpose};
-use crate::config::{Handler, LocationKind, ProxyPass, ProxyTarget, ProxyUri};
+use crate::config::{Handler, LocationKind, ProxyPass, ProxyTarget, ProxyUri, Upstream};
 use crate::diagnostic::Fault;
 use crate::scope::Scope;
 use crate::syntax::Directive;
@@ -86,12 +86,12 @@ fn find_upstream(
         };
     }
     let place = directive.place.clone();
-    let server = upstream::peer(address, authority.trim_end_matches(':').to_owned(), HTTP_PORT, place.clone());
+    let server = peer(address, authority.trim_end_matches(':').to_owned(), HTTP_PORT, place.clone());
     let known = upstreams.iter().position(|known| known.implicit && known.servers[0].addr == server.addr);
     if let Some(index) = known {
         return Ok(index);
     }
-    let mut implicit = upstream::empty(server.name.clone(), true, place);
+    let mut implicit = Upstream::new(server.name.clone(), true, place);
     implicit.servers.push(server);
     upstreams.push(implicit);
     Ok(upstreams.len() - 1)

@@ -1,25 +1,27 @@
-//! `upstream` blocks.
+//! `upstream` blocks as a whole: their state's name, who waits for a server, and what connections are kept.
 
-use crate::address::{self, Address, Host, Purpose};
-use crate::config::{PeerAddr, Place, Upstream, UpstreamServer};
+use crate::config::{QueueSettings, Upstream};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
 use crate::units;
-use culvert_engine::balance::Method;
 use std::time::Duration;
 
-/// The rows of this module.
+/// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
-    Row::block("upstream", Contexts::HTTP, Arity::Exactly(1), Phase::Definition, upstream)
-        .repeats()
-        .doc("A group of servers that `proxy_pass` can name. Requests are shared out by smooth weighted round robin."),
-    Row::new("server", Contexts::UPSTREAM, Arity::AtLeast(1), server).repeats().doc(
-        "A server of the group: `host:port` (port 80 without one) or `unix:/path`. `weight=N` is its share, \
-         `max_fails=N` failures within `fail_timeout=TIME` take it out for that time (1 in 10 s without them; 0 never \
-         does), `backup` is used when no other server is left, `down` never. `max_conns=`, `resolve`, `slow_start=`, \
-         `route=`, `service=` and `drain` are not supported yet.",
+    Row::block("upstream", Contexts::HTTP, Arity::Exactly(1), Phase::Definition, upstream).repeats().doc(
+        "A group of servers that `proxy_pass` can name. Requests are shared out by smooth weighted round robin, unless \
+         the block says another method. All worker threads share one count of what each server carries, and it \
+         survives a reload.",
+    ),
+    Row::new("zone", Contexts::UPSTREAM, Arity::Between(1, 2), zone).repeats().doc(
+        "Names the state of the group, with the size of its shared memory in nginx. Nothing depends on it here: the \
+         state is always shared by all worker threads, and takes what memory it needs.",
+    ),
+    Row::new("queue", Contexts::UPSTREAM, Arity::Between(1, 2), queue).doc(
+        "How many requests may wait while every server that is up has its `max_conns`, and with `timeout=TIME` for how \
+         long (60 s). A request that finds the queue full, or waits for too long, is answered 502.",
     ),
     Row::new("keepalive", Contexts::UPSTREAM, Arity::Exactly(1), |scope, directive| {
         let count = units::number(directive.arg(1)).filter(|&count| count > 0).and_then(|n| usize::try_from(n).ok());
@@ -51,52 +53,19 @@ pub(crate) const ROWS: &[Row] = &[
     .doc("How long a kept connection may idle."),
 ];
 
-fn group<'s>(scope: &'s mut Scope<'_>) -> &'s mut Upstream {
+/// The group that this block is.
+pub(super) fn group<'s>(scope: &'s mut Scope<'_>) -> &'s mut Upstream {
     scope.upstream.as_mut().expect("these rows are found in upstream blocks only")
-}
-
-/// A group with nginx's defaults.
-pub(crate) fn empty(name: String, implicit: bool, place: Place) -> Upstream {
-    Upstream {
-        name,
-        implicit,
-        method: Method::RoundRobin,
-        servers: Vec::new(),
-        keepalive: 0,
-        keepalive_requests: 1000,
-        keepalive_time: Duration::from_secs(3600),
-        keepalive_timeout: Duration::from_secs(60),
-        place,
-    }
-}
-
-/// A server with nginx's defaults.
-pub(crate) fn peer(address: Address, name: String, default_port: u16, place: Place) -> UpstreamServer {
-    let port = address.port.unwrap_or(default_port);
-    let addr = match address.host {
-        Host::Unix(path) => PeerAddr::Unix(path),
-        Host::V6(ip) => PeerAddr::Host(ip.to_string(), port),
-        Host::Name(host) => PeerAddr::Host(host, port),
-        // Only `listen` lines may have a star.
-        Host::Wildcard => PeerAddr::Host("*".into(), port),
-    };
-    UpstreamServer {
-        addr,
-        name,
-        weight: 1,
-        max_fails: 1,
-        fail_timeout: Duration::from_secs(10),
-        backup: false,
-        down: false,
-        place,
-    }
 }
 
 fn upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let name = directive.arg(1).to_owned();
     let is_known = scope.world.upstreams.iter().any(|known| known.name.eq_ignore_ascii_case(&name));
     let mut child = scope.child(Contexts::UPSTREAM);
-    child.upstream = Some(empty(name.clone(), false, directive.place.clone()));
+    let mut empty = Upstream::new(name.clone(), false, directive.place.clone());
+    empty.resolver.clone_from(&child.location.resolver);
+    empty.resolver_timeout = child.location.resolver_timeout;
+    child.upstream = Some(empty);
     child.walk(directive.items());
     let has_lines = child.has("server");
     let upstream = child.upstream.take().expect("it was put here above");
@@ -108,43 +77,41 @@ fn upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     } else if upstream.servers.iter().all(|server| server.backup) && !upstream.servers.is_empty() {
         return Err(Fault::at(1, format!("no servers in upstream \"{name}\"")));
     }
+    if upstream.resolver.is_none() && upstream.servers.iter().any(|server| server.resolve) {
+        let message = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+        return Err(Fault::at(1, message).hint("a \"resolver\" may stand in this block or in http"));
+    }
     scope.world.upstreams.push(upstream);
     Ok(())
 }
 
-fn server(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let text = directive.arg(1);
-    let fault = |why: &str| Fault::at(1, format!("{why} in upstream \"{text}\""));
-    let address = address::parse(text, Purpose::Peer).map_err(fault)?;
-    let mut server = peer(address, text.to_owned(), 80, directive.place.clone());
-    for number in 2..=directive.args().len() {
-        parameter(&mut server, directive, number)?;
+fn zone(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
+    let name = directive.arg(1);
+    if name.is_empty() {
+        return Err(Fault::at(1, "invalid zone name \"\""));
     }
-    group(scope).servers.push(server);
+    let size = match directive.args().get(1) {
+        Some(size) => {
+            let invalid = || Fault::at(2, format!("invalid zone size \"{}\"", size.text));
+            Some(units::size(&size.text).ok_or_else(invalid)?)
+        }
+        None => None,
+    };
+    scope.world.zones.declare(directive, name, size, "upstream")?;
+    group(scope).zone = Some(name.into());
     Ok(())
 }
 
-fn parameter(server: &mut UpstreamServer, directive: &Directive, number: usize) -> Result<(), Fault> {
-    let text = directive.arg(number);
-    let invalid = || directive.invalid_parameter(number);
-    let count = |value: &str| units::number(value).and_then(|count| u32::try_from(count).ok()).ok_or_else(invalid);
-    match text.split_once('=') {
-        Some(("weight", value)) => match count(value)? {
-            0 => return Err(invalid()),
-            weight => server.weight = weight,
-        },
-        Some(("max_fails", value)) => server.max_fails = count(value)?,
-        Some(("fail_timeout", value)) => server.fail_timeout = units::seconds(value).ok_or_else(invalid)?,
-        Some(("max_conns", value)) => {
-            if count(value)? != 0 {
-                return Err(directive.unsupported_parameter(number));
-            }
+fn queue(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
+    let length = units::number(directive.arg(1)).filter(|&length| length > 0).and_then(|n| usize::try_from(n).ok());
+    let length_max = length.ok_or_else(|| directive.invalid_word(1))?;
+    let timeout = match directive.args().get(1) {
+        None => Duration::from_secs(60),
+        Some(word) => {
+            let time = word.text.strip_prefix("timeout=").and_then(units::milliseconds).filter(|time| !time.is_zero());
+            time.ok_or_else(|| directive.invalid_parameter(2))?
         }
-        Some(("slow_start" | "route" | "service" | "id", _)) => return Err(directive.unsupported_parameter(number)),
-        None if text == "backup" => server.backup = true,
-        None if text == "down" => server.down = true,
-        None if text == "resolve" || text == "drain" => return Err(directive.unsupported_parameter(number)),
-        _ => return Err(invalid()),
-    }
+    };
+    group(scope).queue = Some(QueueSettings { length_max, timeout });
     Ok(())
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("websocket_close_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
-        scope.websocket().close_timeout = directive.milliseconds(1)?;
+        let wait = directive.milliseconds(1)?;
+        scope.websocket().close_timeout = wait;
+        scope.frame_policy().close_wait = Some(wait);
         Ok(())
     })
     .own()

@@ -131,7 +131,7 @@ fn subprotocols(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Faul
 }
 
 /// RFC 9110 section 5.6.2, which RFC 6455 section 4.1 asks of subprotocols.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

@@ -63,6 +63,16 @@ impl Balancer {
         self.method
     }
 
+    /// Takes another method from the next pick on. Counts, failures and times stay.
+    pub fn set_method(&mut self, method: Method) {
+        if self.method != method {
+            self.method = method;
+            self.table.peers.set_ramps(method.ramps());
+            self.chooser = method.build();
+            self.is_stale = true;
+        }
+    }
+
     /// Adds a peer. It takes requests from the next pick on; see [`Balancer::start_slowly`].
     pub fn add(&mut self, spec: PeerSpec) -> PeerId {
         let slot = self.table.peers.add(spec);

@@ -88,6 +88,11 @@ impl Peers {
         }
     }
 
+    /// Takes in whether `slow_start` has an effect, as far as the next [`Peers::rebuild`] is concerned.
+    pub(super) fn set_ramps(&mut self, ramps: bool) {
+        self.ramps = ramps;
+    }
+
     // Membership.
 
     /// Takes a peer in, into the lowest free slot.

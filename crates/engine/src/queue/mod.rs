@@ -16,6 +16,7 @@
 mod laws;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 /// Requests in the order of their arrival; `T` is what the caller wakes them by.
@@ -49,6 +50,11 @@ impl<T> Queue<T> {
         Queue { length_max, timeout, next_place: 0, entries: BTreeMap::new() }
     }
 
+    /// Takes over other bounds, after a reload. Who waits already stays, with the time that it was given.
+    pub fn configure(&mut self, length_max: usize, timeout: Duration) {
+        (self.length_max, self.timeout) = (length_max, timeout);
+    }
+
     /// A request finds no server with room, and waits.
     pub fn join(&mut self, now: Instant, waiter: T) -> Result<Place, Full> {
         if self.entries.len() >= self.length_max {
@@ -78,6 +84,15 @@ impl<T> Queue<T> {
         if let Some(entry) = self.entries.get_mut(&place.0) {
             entry.is_woken = false;
         }
+    }
+
+    /// A woken request can't use the slot, which may do for the next one behind it: that is woken, and this one waits on.
+    pub fn pass_on(&mut self, place: Place) -> Option<(Place, &T)> {
+        self.again(place);
+        let behind = (Bound::Excluded(place.0), Bound::Unbounded);
+        let (&next, entry) = self.entries.range_mut(behind).find(|(_, entry)| !entry.is_woken)?;
+        entry.is_woken = true;
+        Some((Place(next), &entry.waiter))
     }
 
     /// A request gives up, as its client is gone. If it had been woken for a slot, the next one is to be woken for it.
@@ -159,6 +174,25 @@ mod tests {
         queue.slot_freed();
         queue.again(places[0]);
         assert_eq!(woken(queue.slot_freed()), Some('a'));
+    }
+
+    #[test]
+    fn a_slot_that_one_request_can_not_use_is_offered_to_those_behind_it_alone() {
+        let (mut queue, places, _) = queue(3, "abc");
+        queue.slot_freed();
+        assert_eq!(woken(queue.pass_on(places[0])), Some('b'));
+        assert_eq!(woken(queue.pass_on(places[1])), Some('c'));
+        assert_eq!(woken(queue.pass_on(places[2])), None);
+        assert_eq!(woken(queue.slot_freed()), Some('a'));
+    }
+
+    #[test]
+    fn other_bounds_hold_for_those_who_come_later() {
+        let (mut queue, _, now) = queue(2, "ab");
+        queue.configure(3, TIMEOUT * 2);
+        queue.join(now, 'c').expect("room");
+        assert_eq!(queue.join(now, 'd'), Err(Full));
+        assert_eq!(queue.expire(now + TIMEOUT).len(), 2);
     }
 
     #[test]

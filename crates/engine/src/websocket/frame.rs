@@ -214,6 +214,20 @@ impl std::fmt::Debug for ControlFrame {
     }
 }
 
+/// The data frame at the beginning of `bytes`, if all of it is there: its FIN bit, the length of its payload, and its own.
+pub(super) fn whole_data_frame(bytes: &[u8]) -> Option<(bool, u64, usize)> {
+    let &[first, second] = bytes.first_chunk()?;
+    let (length_bytes, payload_len) = match second & 0x7f {
+        126 => (2, u64::from(u16::from_be_bytes(*bytes[2..].first_chunk()?))),
+        127 => (8, u64::from_be_bytes(*bytes[2..].first_chunk()?)),
+        length => (0, u64::from(length)),
+    };
+    let mask_bytes = if second & 0x80 == 0 { 0 } else { 4 };
+    let frame_len = usize::try_from(payload_len).ok()?.checked_add(2 + length_bytes + mask_bytes)?;
+    let is_whole_data = !Opcode(first & 0x0f).is_control() && frame_len <= bytes.len();
+    is_whole_data.then_some((first & 0x80 != 0, payload_len, frame_len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,8 @@ pub struct Policy {
     pub idle_server: Option<Duration>,
     /// What is done about bytes that RFC 6455 forbids.
     pub validation: Validation,
+    /// How long the gateway waits for the echo of its own Close. `None`: 5 seconds.
+    pub close_wait: Option<Duration>,
 }
 
 impl Policy {

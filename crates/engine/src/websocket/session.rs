@@ -29,10 +29,11 @@ use super::frame::{ControlFrame, Opcode};
 use super::policy::{OverRate, Policy, Side};
 use super::summary::{Cause, EndedBy, SideSummary, Summary};
 use super::violation::{Violation, Violations};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the gateway waits for the echo of a Close that it sends on its own account, and how long two sides that have
+/// How long the gateway waits, unless the policy says otherwise, for the echo of a Close that it sends on its own account, and how long two sides that have
 /// closed may leave their streams open. Browsers give a server a few seconds, too.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -111,6 +112,10 @@ impl Session {
     /// others are to be shown again, before any new ones, once [`Session::allowance`] is not 0.
     #[must_use = "what it does not take has to be shown again"]
     pub fn bytes_within_rate(&mut self, from: Side, bytes: &[u8], now: Instant, mut pass: impl FnMut(&[u8])) -> usize {
+        if self.extra.is_none() && self.direction_mut(from).passes_whole(bytes) {
+            pass(bytes);
+            return bytes.len();
+        }
         self.hears(from, bytes.len() as u64, now);
         let mut passed = false;
         let mut rest = bytes;
@@ -181,7 +186,14 @@ impl Session {
     /// Begins to close: a Close with this code and reason goes to both sides that had none yet, each between two frames;
     /// then the echoes are waited for, at most for `grace`. What the sides still say is not passed on. If it is closing
     /// already, it only ends no later than that. A reason over 123 bytes is cut.
-    pub fn close(&mut self, code: u16, reason: &'static str, cause: Cause, now: Instant, grace: Duration) {
+    pub fn close(
+        &mut self,
+        code: u16,
+        reason: impl Into<Cow<'static, str>>,
+        cause: Cause,
+        now: Instant,
+        grace: Duration,
+    ) {
         self.begin_closing(Closing::same_for_both(code, reason), cause, now, grace);
     }
 
@@ -329,13 +341,18 @@ impl Session {
         let extra = self.extra.get_or_insert_with(|| Box::new(Extra::bare(now)));
         extra.wake(now);
         if extra.closing.is_none() && self.client.has_closed() && self.server.has_closed() {
-            extra.begin_closing(Closing::lingering(), now, CLOSE_GRACE);
+            extra.begin_closing(Closing::lingering(), now, self.policy.close_wait.unwrap_or(CLOSE_GRACE));
         }
     }
 
     fn refuse(&mut self, from: Side, violation: Violation, now: Instant) {
         let closing = Closing::for_fault_of(from, violation.code(), violation.reason());
-        self.begin_closing(closing, violation.cause(), now, CLOSE_GRACE);
+        self.begin_closing(closing, violation.cause(), now, self.grace());
+    }
+
+    /// How long the gateway waits for the echo of a Close of its own.
+    fn grace(&self) -> Duration {
+        self.policy.close_wait.unwrap_or(CLOSE_GRACE)
     }
 
     fn direction(&self, from: Side) -> &Direction {

@@ -1,6 +1,8 @@
 //! One request and its response: the story from the chosen server to the outcome. Each step is a file of this folder.
 
+mod attempt;
 mod body_in;
+mod choose;
 pub(crate) mod client;
 mod error_page;
 mod handshake;
@@ -15,6 +17,7 @@ mod response_in;
 mod rewrite;
 mod route;
 mod status;
+mod stick;
 mod target;
 mod tries;
 mod variables;

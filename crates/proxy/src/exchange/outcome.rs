@@ -1,5 +1,6 @@
 //! How an exchange ends: one line in each access log, written when it is over, however it was over.
 
+use std::time::Duration;
 use super::Exchange;
 use crate::observe::access_log::{self, Late, Line, LineBuilder, Record};
 use crate::observe::log_file;
@@ -31,6 +32,8 @@ impl Exchange {
     pub(super) fn hand_over(&mut self) -> Record {
         self.outcome_told = true;
         let location = self.location.clone();
+        let began = self.request.began;
+        let tried = self.tries.last().map_or(began, |attempt| attempt.began);
         let wanted = location.access_logs.iter().filter(|log| self.is_wanted(log));
         let lines = wanted.filter_map(|log| Some(self.open_line(log, self.generation.logs.of(&log.target)?.clone())));
         Record {
@@ -38,10 +41,10 @@ impl Exchange {
             error_sink: self.generation.error_sink(&location.error_logs),
             circumstances: self.circumstances().to_string().into(),
             connection: self.client.serial,
-            client_opened: self.client.opened,
-            began: self.request.began,
-            try_began: self.tries.last().map_or(self.request.began, |attempt| attempt.began),
-            head_bytes: self.sent.head_bytes,
+            began,
+            open_before: milliseconds(began.saturating_duration_since(self.client.opened)),
+            tried_after: milliseconds(tried.saturating_duration_since(began)),
+            head_bytes: u32::try_from(self.sent.head_bytes).unwrap_or(u32::MAX),
         }
     }
 
@@ -98,4 +101,8 @@ impl Exchange {
         }
         line.push_late(late);
     }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

@@ -1,56 +1,39 @@
 //! `proxy_pass`: server after server until one answers, then its answer, relayed, or a tunnel.
 
-use super::body_in::{self, Pump, RequestBody};
+use super::attempt::{Answer, FailedTry, TryError, attempt};
+use super::body_in::{self, RequestBody};
 use super::handshake::{self, Wish};
-use super::relay::{self, BodyEnd, BodyRelay, Bounds, HeadError};
-use super::{Client, Exchange, Next, request_out, respond, response_in, target};
+use super::relay::{BodyEnd, BodyRelay, Bounds};
+use super::stick::Binding;
+use super::{Client, Exchange, Next, choose, respond, response_in, target};
 use crate::tunnel::{Opening, Timeouts};
-use crate::upstream::{ConnectError, Connection, Pick, Upstream, connect, pool};
+use crate::upstream::{Upstream, pool};
 use culvert_conf::config::{Level, ProxyPass};
-use culvert_engine::balance::{Ending, Tried};
+use culvert_engine::balance::{Ending, PeerId, Tried};
 use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body};
-use culvert_engine::retry::{TryFailure, TryState, may_retry, method_is_idempotent, status_for};
+use culvert_engine::retry::{RetryOn, TryFailure, TryState, may_retry, method_is_idempotent, status_for};
 use culvert_engine::websocket::has_token;
 use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
-/// What stays the same over all tries of one request.
-struct Job<'a> {
+/// What belongs to all tries of one request.
+pub(super) struct Job<'a> {
     pass: &'a ProxyPass,
-    upstream: Arc<Upstream>,
-    wish: Wish,
-    body: RequestBody,
-    bounds: Bounds,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) wish: Wish,
+    pub(super) body: RequestBody,
+    pub(super) bounds: Bounds,
+    /// The value of the key of `hash`.
+    pub(super) key: Vec<u8>,
+    /// What the request says of its server by `sticky`.
+    pub(super) binding: Binding,
+    /// The servers that failed it.
+    pub(super) tried: Tried,
+    /// The server whose kept connection it lost.
+    pub(super) again: Option<PeerId>,
     began: Instant,
     tries: u32,
-}
-
-/// A server's answer.
-struct Answer {
-    pick: Pick,
-    connection: Connection,
-    pump: Pump,
-    head: ResponseHead,
-}
-
-/// How a try ended without an answer to pass on.
-enum TryError {
-    /// The server failed; another one may be tried.
-    Failed(FailedTry),
-    /// No other server would help.
-    Final(Next),
-}
-
-/// A server's failure.
-struct FailedTry {
-    failure: TryFailure,
-    /// For the error log; empty where there is nothing to say.
-    message: String,
-    /// Whether anything of the request is spent.
-    request_sent: bool,
-    /// The connection was a kept one that its server had closed meanwhile: that says nothing about the server.
-    was_stale: bool,
 }
 
 /// Relays the request to `pass`.
@@ -79,7 +62,7 @@ fn leave_body(exchange: &mut Exchange, body: RequestBody, was_read_on: bool) {
 }
 
 async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &'a ProxyPass) -> Result<Job<'a>, Next> {
-    let upstream = target::resolve(exchange, pass)?;
+    let upstream = target::resolve(exchange, pass).await?;
     let body = body_in::read_ahead(exchange, client).await?;
     let wish = handshake::wish(exchange);
     if wish != Wish::None
@@ -89,144 +72,99 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
         return Err(Next::Status(status));
     }
     let bounds = Bounds::of(&exchange.location);
-    Ok(Job { pass, upstream, wish, body, bounds, began: Instant::now(), tries: 0 })
+    let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
+    let binding = Binding::of(exchange, &upstream);
+    let (tried, again, began) = (Tried::new(), None, Instant::now());
+    Ok(Job { pass, upstream, wish, body, bounds, key, binding, tried, again, began, tries: 0 })
 }
 
 /// Tries servers until one answers in a way that is to be passed on.
 async fn find_answer<C: Client>(exchange: &mut Exchange, client: &mut C, job: &mut Job<'_>) -> Result<Answer, Next> {
-    let mut tried = Tried::new();
     loop {
-        let Ok(pick) = job.upstream.pick(&tried) else { return Err(no_server_left(exchange, job)) };
-        let peer = pick.peer;
-        let failed = match attempt(exchange, client, job, pick).await.and_then(|answer| pass_on(exchange, job, answer))
-        {
+        let pick = choose::server(exchange, client, job).await?;
+        let answered = attempt(exchange, client, job, pick).await;
+        let mut failed = match answered.and_then(|answer| pass_on(exchange, job, answer)) {
             Ok(answer) => return Ok(answer),
             Err(TryError::Final(next)) => return Err(next),
             Err(TryError::Failed(failed)) => failed,
         };
-        if !failed.message.is_empty() {
-            exchange.log(Level::Error, &failed.message);
+        let peer = failed.pick.peer().id;
+        let status = status_for(failed.failure);
+        if failed.was_stale {
+            job.again = Some(peer);
+        } else {
+            for peer in failed.rival.into_iter().chain([peer]) {
+                job.tried.insert(peer);
+                job.tries += 1;
+            }
         }
-        exchange.close_try(status_for(failed.failure));
-        if !failed.was_stale {
-            tried.insert(peer);
-            job.tries += 1;
-        }
-        if !may_try_again(exchange, job, &failed, job.tries) {
-            return Err(Next::Status(status_for(failed.failure)));
+        let goes_on = may_try_again(exchange, job, &failed, job.tries);
+        log_failure(exchange, &mut failed, goes_on);
+        exchange.close_try(status);
+        if !goes_on {
+            return Err(Next::Status(status));
         }
     }
 }
 
-fn no_server_left(exchange: &mut Exchange, job: &Job<'_>) -> Next {
-    exchange.begin_try(None, &job.upstream);
-    exchange.log(Level::Error, "no live upstreams while connecting to upstream");
-    exchange.close_try(502);
-    Next::Status(502)
+/// Logs a failed try, and that its server rests from now on, if so.
+fn log_failure(exchange: &Exchange, failed: &mut FailedTry, goes_on: bool) {
+    if !failed.message.is_empty() {
+        // A kept connection that its server had closed is nobody's fault, if nobody suffers from it.
+        let level = if failed.was_stale && goes_on { Level::Info } else { Level::Error };
+        exchange.log(level, &failed.message);
+    }
+    if failed.pick.finish() {
+        let doing = failed.message.rfind(" while ").map(|at| &failed.message[at..]);
+        let doing = doing.unwrap_or(" while reading response header from upstream");
+        exchange.log(Level::Warn, format_args!("upstream server temporarily disabled{doing}"));
+    }
 }
 
-/// Whether another server, or for a stale connection the same one, may be tried after so many tries.
+/// Whether another server may be tried after so many tries, or for a stale connection the same one.
 fn may_try_again(exchange: &Exchange, job: &Job<'_>, failed: &FailedTry, tries_made: u32) -> bool {
+    let state = state(exchange, job, failed.request_sent, tries_made);
     let next = exchange.location.proxy.next_upstream;
-    let tries = job.upstream.tries() + u32::from(failed.was_stale);
-    let state = TryState {
+    if failed.was_stale {
+        // It is the same server, so what `proxy_next_upstream` says of the next one is of no account (RFC 9110 section 9.2.2).
+        let may_repeat = state.method_is_idempotent || next.on.contains(RetryOn::NON_IDEMPOTENT);
+        return !state.request_sent || (may_repeat && state.body_is_kept);
+    }
+    may_retry(next.on, failed.failure, &state, (next.tries, next.timeout))
+}
+
+fn state(exchange: &Exchange, job: &Job<'_>, request_sent: bool, tries_made: u32) -> TryState {
+    TryState {
         method_is_idempotent: method_is_idempotent(exchange.request.method()),
-        request_sent: failed.request_sent,
+        request_sent,
         body_is_kept: matches!(job.body, RequestBody::Kept(_)),
         tries_made,
-        tries_left: tries.saturating_sub(tries_made),
+        tries_left: job.upstream.tries().saturating_sub(tries_made),
         elapsed: job.began.elapsed(),
-    };
-    may_retry(next.on, failed.failure, &state, (next.tries, next.timeout))
+    }
 }
 
 /// Passes an answer on, unless it is one that `proxy_next_upstream` would rather have from another server.
 fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Answer) -> Result<Answer, TryError> {
-    let failure = TryFailure::Status(answer.head.status);
     if answer.head.status < 400 {
         return Ok(answer);
     }
-    let failed = FailedTry { failure, message: String::new(), request_sent: true, was_stale: false };
-    if !may_try_again(exchange, job, &failed, job.tries + 1) {
+    let failure = TryFailure::Status(answer.head.status);
+    let state = state(exchange, job, true, job.tries + 1);
+    let next = exchange.location.proxy.next_upstream;
+    if !may_retry(next.on, failure, &state, (next.tries, next.timeout)) {
         return Ok(answer);
     }
     answer.pick.ends(failure.ending(true));
-    Err(TryError::Failed(failed))
-}
-
-/// One try on one server: connect or reuse, send, wait for the head.
-async fn attempt<C: Client>(
-    exchange: &mut Exchange,
-    client: &mut C,
-    job: &Job<'_>,
-    mut pick: Pick,
-) -> Result<Answer, TryError> {
-    exchange.begin_try(Some(&pick), &job.upstream);
-    let (mut connection, reused) = match pool::take(&job.upstream, pick.peer) {
-        Some(connection) => (connection, true),
-        None => (open(exchange, client, job, &mut pick).await?, false),
-    };
-    exchange.note_connected(reused);
-    connection.begin();
-    let length = job.body.length(exchange.request.body);
-    connection.outbox.push(&request_out::compose(exchange, job.wish, length));
-    let mut pump = Pump::start(&job.body, &mut connection);
-    let received_before = client.received();
-    let awaited = relay::await_head(job.bounds, client, &mut connection, &mut pump).await;
-    exchange.note_bytes(&connection);
-    match awaited {
-        Ok(head) => {
-            exchange.note_head(&head);
-            Ok(Answer { pick, connection, pump, head })
-        }
-        Err(HeadError::Upstream(failure, message)) => {
-            let stale = reused && connection.received == 0 && failure == TryFailure::Error;
-            // What was read of a streamed body for this server is gone with it.
-            let request_sent = connection.sent > 0 || client.received() > received_before;
-            pick.ends(if stale { Ending::Abandoned } else { Ending::Failed });
-            Err(TryError::Failed(FailedTry { failure, message, request_sent, was_stale: stale }))
-        }
-        Err(HeadError::ClientGone) => Err(TryError::Final(client_gone(exchange))),
-        Err(HeadError::ClientStalled) => Err(TryError::Final(body_in::time_out(exchange, client))),
-        Err(HeadError::ClientBody(error)) => Err(TryError::Final(body_in::refuse(exchange, client, &error))),
-    }
-}
-
-async fn open<C: Client>(
-    exchange: &mut Exchange,
-    client: &mut C,
-    job: &Job<'_>,
-    pick: &mut Pick,
-) -> Result<Connection, TryError> {
-    let proxy = &exchange.location.proxy;
-    // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
-    let watches = !proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
-    let connected = tokio::select! {
-        biased;
-        connected = connect(pick.endpoint(), proxy.connect_timeout, proxy.socket_keepalive) => connected,
-        _ = poll_fn(|cx| client.poll_gone(cx)), if watches => return Err(TryError::Final(client_gone(exchange))),
-    };
-    let (failure, message) = match connected {
-        Ok(transport) => return Ok(Connection::new(transport)),
-        Err(ConnectError::Timeout) => {
-            (TryFailure::Timeout, "upstream timed out (110: Connection timed out) while connecting to upstream".into())
-        }
-        Err(ConnectError::Failed(error)) => {
-            let reason = crate::observe::error_log::os_error(&error);
-            (TryFailure::Connect, format!("connect() failed ({reason}) while connecting to upstream"))
-        }
-    };
-    pick.ends(Ending::Failed);
-    Err(TryError::Failed(FailedTry { failure, message, request_sent: false, was_stale: false }))
-}
-
-fn client_gone(exchange: &mut Exchange) -> Next {
-    exchange.log(
-        Level::Info,
-        "client prematurely closed connection, so upstream connection is closed too while reading response header from upstream",
-    );
-    exchange.close_try(499);
-    Next::Status(499)
+    let (pick, message) = (answer.pick, String::new());
+    Err(TryError::Failed(Box::new(FailedTry {
+        pick,
+        rival: None,
+        failure,
+        message,
+        request_sent: true,
+        was_stale: false,
+    })))
 }
 
 /// Passes the answer on: as a tunnel, by an error page, or as it is.
@@ -247,7 +185,7 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
             return refuse(exchange, answer, &message);
         }
     };
-    answer.pick.ends(Ending::Good);
+    answer.pick.answered();
     let may_be_kept = may_be_kept(&answer.head, length);
     if exchange.location.proxy.intercept_errors
         && answer.head.status >= 300
@@ -257,8 +195,9 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
         exchange.close_try(answer.head.status);
         return Next::Status(answer.head.status);
     }
-    let head = response_in::translate(exchange, job.pass, &answer.head, length);
+    let mut head = response_in::translate(exchange, job.pass, &answer.head, length);
     exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
+    job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
     respond::send_head(exchange, client, head);
     relay_body(exchange, client, job, answer, length, may_be_kept).await
 }
@@ -270,6 +209,9 @@ fn has_error_page(exchange: &Exchange, status: u16) -> bool {
 fn refuse(exchange: &mut Exchange, mut answer: Answer, message: &str) -> Next {
     answer.pick.ends(Ending::Failed);
     exchange.log(Level::Error, message);
+    if answer.pick.finish() {
+        exchange.log(Level::Warn, "upstream server temporarily disabled while reading response header from upstream");
+    }
     if let Some(attempt) = exchange.tries.last_mut() {
         attempt.status = 502;
     }
@@ -296,18 +238,23 @@ async fn relay_body<C: Client>(
         BodyEnd::Complete(trailers) => {
             exchange.upstream_trailers = trailers;
             exchange.sent.complete = true;
+            pick.completed();
+            job.binding.at_end(exchange, &job.upstream, &mut pick);
             let reusable = !pump.is_active() && !relay.request_cut && may_be_kept;
             if pump.is_active() {
                 client.close_after();
             }
             if reusable {
-                pool::keep(&job.upstream, pick.peer, connection);
+                pool::keep(&job.upstream, pick.peer().id, connection);
             }
             Next::Done
         }
         BodyEnd::Upstream(message) => {
             pick.ends(Ending::Failed);
             exchange.log(Level::Error, message);
+            if pick.finish() {
+                exchange.log(Level::Warn, "upstream server temporarily disabled while reading upstream");
+            }
             // What came before the break is the client's all the same; the close tells it that more is missing.
             let _ = timeout(exchange.location.send_timeout, poll_fn(|cx| client.poll_flush(cx))).await;
             Next::Close
@@ -332,17 +279,18 @@ fn may_be_kept(head: &ResponseHead, length: BodyLength) -> bool {
 }
 
 fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
-    let Answer { mut pick, connection, head, .. } = answer;
-    pick.ends(Ending::Good);
-    let out = response_in::translate(exchange, job.pass, &head, BodyLength::None);
+    let Answer { mut pick, mut connection, head, .. } = answer;
+    pick.opens_tunnel(connection.port.take());
+    let mut out = response_in::translate(exchange, job.pass, &head, BodyLength::None);
     exchange.upstream_headers = head.headers;
+    job.binding.at_head(exchange, &job.upstream, &mut pick, &mut out);
     respond::send_head(exchange, client, out);
     let proxy = &exchange.location.proxy;
     let timeouts = Timeouts {
-        idle: proxy.read_timeout,
-        to_server: proxy.send_timeout,
-        to_client: exchange.location.send_timeout,
-        close: exchange.location.websocket.close_timeout,
+        idle: proxy.read_timeout.into(),
+        to_server: proxy.send_timeout.into(),
+        to_client: exchange.location.send_timeout.into(),
+        close: exchange.location.websocket.close_timeout.into(),
     };
     let session = handshake::session(exchange);
     if exchange.location.websocket.log_open {

@@ -1,17 +1,16 @@
 //! Where a `proxy_pass` sends the request, and which target the request line gets.
 
 use super::{Exchange, Next};
-use crate::upstream::{Endpoint, Upstream};
+use crate::upstream::{Endpoint, Planned, Upstream};
 use bytes::Bytes;
 use culvert_conf::config::{self, Level, ProxyPass, ProxyTarget, ProxyUri};
-use culvert_engine::balance::{Method, PeerSpec};
+use culvert_engine::balance::PeerSpec;
 use culvert_engine::uri;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Chooses the upstream and composes the request's target. The error is the next step instead.
-pub(super) fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Upstream>, Next> {
+pub(super) async fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Upstream>, Next> {
     match &pass.target {
         ProxyTarget::Upstream { upstream, uri, host, port } => {
             exchange.proxied = Some((host.clone(), port.clone()));
@@ -20,7 +19,7 @@ pub(super) fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<U
         }
         ProxyTarget::Variable(url) => {
             let url = exchange.render(url);
-            resolve_rendered(exchange, pass, &url)
+            resolve_rendered(exchange, pass, &url).await
         }
     }
 }
@@ -46,7 +45,7 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
     target
 }
 
-fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
+async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
     let text = String::from_utf8_lossy(url).into_owned();
     let Some(rest) = text.strip_prefix("http://").filter(|rest| !rest.is_empty()) else {
         exchange.log(Level::Error, format_args!("invalid URL prefix in \"{text}\""));
@@ -69,11 +68,24 @@ fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Re
     if let Some(known) = exchange.generation.upstreams.iter().find(|upstream| upstream.name == authority) {
         return Ok(known.clone());
     }
-    match endpoint_of(authority, &port) {
-        Some(endpoint) => Ok(Arc::new(single(endpoint, authority, pass))),
-        None => {
-            let host = authority.split(':').next().unwrap_or_default();
-            exchange.log(Level::Error, format_args!("no resolver defined to resolve {host}"));
+    let endpoints = match endpoint_of(authority, &port) {
+        Some(endpoint) => vec![endpoint],
+        None => look_up(exchange, authority.split(':').next().unwrap_or_default(), &port).await?,
+    };
+    Ok(Arc::new(unnamed(endpoints, authority, pass)))
+}
+
+/// Resolves a name by the location's `resolver`.
+async fn look_up(exchange: &mut Exchange, host: &str, port: &str) -> Result<Vec<Endpoint>, Next> {
+    let location = exchange.location.clone();
+    let (Some(resolver), Ok(port)) = (&location.resolver, port.parse()) else {
+        exchange.log(Level::Error, format_args!("no resolver defined to resolve {host}"));
+        return Err(Next::Status(502));
+    };
+    match exchange.generation.lookups.resolve(resolver, location.resolver_timeout, host).await {
+        Ok(found) => Ok(found.iter().map(|&ip| Endpoint::Inet(SocketAddr::new(ip, port))).collect()),
+        Err(trouble) => {
+            exchange.log(Level::Error, format_args!("{host} could not be resolved ({})", trouble.describe()));
             Err(Next::Status(502))
         }
     }
@@ -107,18 +119,12 @@ fn endpoint_of(authority: &str, port: &str) -> Option<Endpoint> {
     Some(Endpoint::Inet(SocketAddr::new(ip, port.parse().ok()?)))
 }
 
-/// An upstream of one address that the configuration does not name; it lives as long as the request.
-fn single(endpoint: Endpoint, name: &str, pass: &ProxyPass) -> Upstream {
-    let config = config::Upstream {
-        name: name.into(),
-        implicit: true,
-        method: Method::RoundRobin,
-        servers: Vec::new(),
-        keepalive: 0,
-        keepalive_requests: 0,
-        keepalive_time: Duration::ZERO,
-        keepalive_timeout: Duration::ZERO,
-        place: pass.place.clone(),
-    };
-    Upstream::new(&config, vec![(endpoint, PeerSpec::default())])
+/// An upstream that the configuration does not name, of the addresses of one server; it lives as long as the request.
+fn unnamed(endpoints: Vec<Endpoint>, name: &str, pass: &ProxyPass) -> Upstream {
+    let config = config::Upstream::new(name.into(), true, pass.place.clone());
+    let spec = PeerSpec { name: name.into(), ..PeerSpec::default() };
+    let planned = endpoints.into_iter().map(|endpoint| Planned { endpoint, spec: spec.clone(), server: 0 });
+    let upstream = Upstream::new(config, planned.collect(), None);
+    upstream.take_effect();
+    upstream
 }

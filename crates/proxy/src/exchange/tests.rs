@@ -1,7 +1,11 @@
 //! Requests and responses through the whole gateway.
 
+mod balancing;
 mod bodies;
 mod kept;
 mod laws;
 mod questions;
+mod queue;
+mod reloads;
+mod sticky;
 mod upstreams;

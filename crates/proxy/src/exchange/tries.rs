@@ -1,8 +1,7 @@
 //! The tries of a request: which servers, how long each step took, how many bytes went. The `$upstream_*` variables.
 
 use super::Exchange;
-use crate::upstream::{Connection, Endpoint, Pick, Upstream};
-use culvert_engine::balance::PeerId;
+use crate::upstream::{Connection, Endpoint, Peer, Pick, Upstream};
 use culvert_engine::http1::ResponseHead;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +10,14 @@ use tokio::time::Instant;
 /// One try on an upstream server.
 pub(crate) struct Try {
     /// The peer; `None` where no peer was left, which nginx shows as the upstream's name.
-    pub(crate) peer: Option<PeerId>,
+    pub(crate) peer: Option<Arc<Peer>>,
     pub(crate) upstream: Arc<Upstream>,
     /// What it answered, or what its failure is answered with; 0 while it is unknown.
     pub(crate) status: u16,
     /// When it began.
     pub(crate) began: Instant,
+    /// How long it waited for a server with room; `None` where it did not have to.
+    pub(crate) queue_time: Option<Duration>,
     pub(crate) connect_time: Option<Duration>,
     pub(crate) header_time: Option<Duration>,
     pub(crate) response_time: Option<Duration>,
@@ -30,19 +31,20 @@ pub(crate) struct Try {
 impl Try {
     /// The peer's address.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.peer.map(|peer| &self.upstream.peers[peer.slot()])
+        self.peer.as_ref().map(|peer| &peer.endpoint)
     }
 }
 
 impl Exchange {
     /// Begins a try on `pick`, or notes that no server was left.
-    pub(super) fn begin_try(&mut self, pick: Option<&Pick>, upstream: &Arc<Upstream>) {
+    pub(super) fn begin_try(&mut self, pick: Option<&Pick>, upstream: &Arc<Upstream>, queue_time: Option<Duration>) {
         let after_redirect = self.redirected_after == self.tries.len() && !self.tries.is_empty();
         self.tries.push(Try {
-            peer: pick.map(|pick| pick.peer),
+            peer: pick.map(|pick| pick.peer().clone()),
             upstream: upstream.clone(),
             status: 0,
-            began: pick.map_or_else(Instant::now, |pick| pick.picked),
+            began: pick.map_or_else(Instant::now, Pick::picked),
+            queue_time,
             connect_time: None,
             header_time: None,
             response_time: None,
@@ -53,9 +55,10 @@ impl Exchange {
         });
     }
 
-    /// Notes that the server is connected to; a kept connection took no time.
-    pub(super) fn note_connected(&mut self, reused: bool) {
+    /// Notes that the server is connected to, maybe at another of its addresses; a kept connection took no time.
+    pub(super) fn note_connected(&mut self, pick: &Pick, reused: bool) {
         if let Some(attempt) = self.tries.last_mut() {
+            attempt.peer = Some(pick.peer().clone());
             attempt.connect_time = Some(if reused { Duration::ZERO } else { attempt.began.elapsed() });
         }
     }

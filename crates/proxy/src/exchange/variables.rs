@@ -105,6 +105,7 @@ impl Exchange {
             Builtin::UpstreamCacheStatus => false,
             Builtin::UpstreamConnectTime => self.put_tries(out, |attempt, out| put_time(attempt.connect_time, out)),
             Builtin::UpstreamHeaderTime => self.put_tries(out, |attempt, out| put_time(attempt.header_time, out)),
+            Builtin::UpstreamQueueTime => self.put_tries(out, |attempt, out| put_time(attempt.queue_time, out)),
             Builtin::UpstreamResponseLength => self.put_tries(out, |attempt, out| {
                 put_number(out, attempt.response_length);
             }),

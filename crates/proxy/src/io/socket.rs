@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 /// A connected stream socket. Belongs to the thread that made it.
 #[derive(Debug)]
@@ -84,7 +84,24 @@ impl Socket {
         &self.registration
     }
 
+    /// Reads once. No bytes are the end of the stream.
+    #[inline]
+    pub(super) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let receive = |socket: BorrowedFd<'_>| net::recv(socket, &mut *buffer, RecvFlags::empty());
+        let (_, length) = ready!(self.poll(Ready::READ, cx, receive))?;
+        if length < buffer.len() {
+            self.registration.was_short();
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    /// Sends bytes that more will follow at once, so that the kernel puts all of it into the same segment.
+    pub(crate) fn poll_send_ahead(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes.len(), |socket| net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::MORE))
+    }
+
     /// Calls `call` until it would block, and keeps the book of readiness.
+    #[inline]
     pub(super) fn poll<T>(
         &self,
         ready: Ready,
@@ -117,20 +134,6 @@ impl Socket {
 
 /// How all sockets are made.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let room = buffer.initialize_unfilled();
-        let wanted = room.len();
-        let receive = |socket: BorrowedFd<'_>| net::recv(socket, &mut *room, RecvFlags::empty());
-        let (_, length) = ready!(self.poll(Ready::READ, cx, receive))?;
-        if length < wanted {
-            self.registration.was_short();
-        }
-        buffer.advance(length);
-        Poll::Ready(Ok(()))
-    }
-}
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -95,7 +95,7 @@ fn call() -> impl Strategy<Value = Call> {
 }
 
 /// Reads what is there, at most `most` bytes.
-async fn read(stream: &mut tokio::io::DuplexStream, most: usize) -> Vec<u8> {
+async fn read(stream: &mut Transport, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < most {
         let left = most - bytes.len();
@@ -119,8 +119,9 @@ proptest! {
     #[test]
     fn a_backlog_writes_everything_once_and_in_order(calls in prop::collection::vec(call(), 1..40), pipe in 1..5_000_usize) {
         let (written, heard, counted) = run(async {
-            let (ours, mut theirs) = duplex(pipe);
-            let (mut stream, mut backlog) = (Transport::Memory(ours), Backlog::default());
+            let (ours, theirs) = duplex(pipe);
+            let (mut stream, mut theirs) = (Transport::Memory(ours), Transport::Memory(theirs));
+            let mut backlog = Backlog::default();
             let (mut written, mut heard, mut sent) = (Vec::new(), Vec::new(), 0);
             for (nth, call) in calls.into_iter().enumerate() {
                 let text = |length: usize| crate::world::noise(length + nth)[nth..].to_vec();
@@ -147,6 +148,7 @@ proptest! {
             }
             let rest = async {
                 let mut rest = Vec::new();
+                let Transport::Memory(mut theirs) = theirs else { unreachable!("it was made of a pipe") };
                 theirs.read_to_end(&mut rest).await.expect("the pipe is open");
                 rest
             };

@@ -1,10 +1,11 @@
 //! A byte stream of whatever kind carries a connection.
 
 use super::Socket;
+use super::reactor::Ready;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 /// One side's stream. A kind is one variant, so that the data path calls no virtual function.
 #[derive(Debug)]
@@ -24,12 +25,6 @@ macro_rules! each {
             Transport::Memory($stream) => $do,
         }
     };
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buffer))
-    }
 }
 
 impl AsyncWrite for Transport {
@@ -59,6 +54,26 @@ impl AsyncWrite for Transport {
 }
 
 impl Transport {
+    /// Reads once, at most as much as `buffer` holds. No bytes are the end of the stream.
+    #[inline]
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Socket(socket) => socket.poll_receive(cx, buffer),
+            #[cfg(test)]
+            Transport::Memory(pipe) => {
+                let mut buffer = tokio::io::ReadBuf::new(buffer);
+                std::task::ready!(tokio::io::AsyncRead::poll_read(Pin::new(pipe), cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
+    }
+
+    /// Whether there may be something to read, as far as is known without asking.
+    #[inline]
+    pub(crate) fn may_be_readable(&self) -> bool {
+        self.socket().is_none_or(|socket| socket.registration().may_be(Ready::READ))
+    }
+
     /// Lets the kernel gather small writes (`tcp_nodelay off`). Where it can't, they go out as they are.
     pub(crate) fn delay(&self) {
         if let Some(socket) = self.socket() {

@@ -3,6 +3,7 @@
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::upstream::Upstream;
+use crate::upstream::discovery::Lookups;
 use culvert_conf::config::{Config, ErrorLog, Server};
 use culvert_engine::route::ServerNames;
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ pub(crate) struct Generation {
     pub(crate) sites: Vec<Site>,
     /// In the order of the configuration's upstreams.
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// Who resolves the names that only requests know.
+    pub(crate) lookups: Lookups,
     pub(crate) logs: LogFiles,
     pub(crate) hostname: String,
     /// The main context's error log.

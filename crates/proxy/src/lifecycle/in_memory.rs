@@ -8,9 +8,12 @@ use crate::front::h1;
 use crate::io::Transport;
 use crate::io::reactor;
 use crate::tunnel;
+use crate::upstream::background::{self, Background};
 use crate::upstream::pool;
+use crate::upstream::rebalance::{Crew, Desk, Question};
 use arc_swap::ArcSwap;
 use culvert_conf::config::Config;
+use std::cell::RefCell;
 use std::sync::Arc;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -22,6 +25,22 @@ pub(crate) struct InMemory {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
     obeying: JoinHandle<()>,
+    crew: Crew,
+    background: RefCell<Option<Background>>,
+}
+
+/// The worker of a world, which has one thread for all.
+struct SameThread;
+
+impl Desk for SameThread {
+    fn ask(&self, question: Question) {
+        let all = tunnel::survey(question.upstream, question.peer);
+        question.answer(&all);
+    }
+
+    fn send_away(&self, tunnel: u64, code: u16, reason: String) {
+        tunnel::send_away(tunnel, code, reason);
+    }
 }
 
 impl InMemory {
@@ -30,14 +49,17 @@ impl InMemory {
         let plan = Plan::new(config, None).expect("the test's configuration can be run");
         let sites = (0..plan.listens.len()).map(Some).collect();
         let generation = Arc::new(ArcSwap::from_pointee(supervisor::generation(plan, sites)));
-        let shared = Arc::new(Shared { generation, drain: Drain::default() });
         pool::open();
         tunnel::task::reopen();
         reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        let crew = Crew::default();
+        crew.hire(vec![Box::new(SameThread)]);
+        let background = RefCell::new(Some(background::start(&generation.load_full(), &crew, None)));
+        let shared = Arc::new(Shared { generation, drain: Drain::default() });
         let (commands, inbox) = mpsc::unbounded_channel();
         let obeyed = shared.clone();
         let obeying = tokio::spawn(async move { worker::obey(inbox, &obeyed).await });
-        InMemory { shared, commands, obeying }
+        InMemory { shared, commands, obeying, crew, background }
     }
 
     /// Serves `stream` as connection number `serial` of the first listening address.
@@ -54,6 +76,8 @@ impl InMemory {
             Plan::new(config, Some(&self.shared.generation.load())).expect("the test's configuration can be run");
         let sites = (0..plan.listens.len()).map(Some).collect();
         self.shared.generation.store(Arc::new(supervisor::generation(plan, sites)));
+        let before = self.background.take();
+        self.background.replace(Some(background::start(&self.shared.generation.load_full(), &self.crew, before)));
     }
 
     /// Begins a graceful stop.
@@ -63,6 +87,7 @@ impl InMemory {
 
     /// Ends the worker at once.
     pub(crate) fn stop(&self) {
+        self.background.take();
         self.tell(Command::Stop);
     }
 

@@ -5,9 +5,8 @@ use super::{Generation, Site, privileges};
 use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
-use crate::upstream::{Endpoint, Upstream};
+use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
 use culvert_conf::config::{self, AccessLog, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName};
-use culvert_engine::balance::PeerSpec;
 use culvert_engine::route::{NameError, ServerNames};
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -79,27 +78,33 @@ fn log_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
 }
 
 fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec<String>) -> Vec<Arc<Upstream>> {
-    let mut upstreams = Vec::new();
-    for upstream in &config.http.upstreams {
-        let mut peers = Vec::new();
-        for server in &upstream.servers {
-            match resolve_peer(&server.addr) {
-                Some(endpoints) => peers.extend(endpoints.into_iter().map(|endpoint| (endpoint, spec(server)))),
+    let plan = |upstream: &config::Upstream| {
+        let mut planned = Vec::new();
+        // Names with `resolve` are asked for while the gateway runs.
+        for (server, line) in upstream.servers.iter().enumerate().filter(|(_, line)| !line.resolve) {
+            match resolve_peer(&line.addr) {
+                Some(found) => {
+                    let spec = spec_of(line);
+                    planned.extend(found.into_iter().map(|endpoint| Planned { endpoint, spec: spec.clone(), server }));
+                }
                 None => {
-                    errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", server.name, server.place))
+                    errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", line.name, line.place));
                 }
             }
         }
-        let fresh = Upstream::new(upstream, peers);
-        let kept = before.and_then(|before| before.upstreams.iter().find(|old| old.is_same_as(&fresh)));
-        upstreams.push(kept.cloned().unwrap_or_else(|| Arc::new(fresh)));
-    }
-    upstreams
+        let before = before.and_then(|before| before.upstreams.iter().find(|other| other.name == upstream.name));
+        Arc::new(Upstream::new(upstream.clone(), planned, before.map(Arc::as_ref)))
+    };
+    config.http.upstreams.iter().map(plan).collect()
 }
 
 fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
     match addr {
         PeerAddr::Unix(path) => Some(vec![Endpoint::Unix(path.clone())]),
+        #[cfg(test)]
+        PeerAddr::Host(host, _) if host == "backend-dual" => {
+            Some(["backend-v6", "backend-v4"].map(|name| Endpoint::Memory(name.into())).to_vec())
+        }
         #[cfg(test)]
         PeerAddr::Host(host, _) if host.starts_with("backend-") => Some(vec![Endpoint::Memory(host.clone())]),
         PeerAddr::Host(host, port) => {
@@ -107,18 +112,6 @@ fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
             found.dedup();
             (!found.is_empty()).then(|| found.into_iter().map(Endpoint::Inet).collect())
         }
-    }
-}
-
-fn spec(server: &config::UpstreamServer) -> PeerSpec {
-    PeerSpec {
-        name: server.name.as_str().into(),
-        weight: server.weight,
-        max_fails: server.max_fails,
-        fail_timeout: server.fail_timeout,
-        backup: server.backup,
-        down: server.down,
-        ..PeerSpec::default()
     }
 }
 

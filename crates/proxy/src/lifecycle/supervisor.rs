@@ -7,6 +7,10 @@ use super::worker::{Command, Worker};
 use super::{Generation, Launch, Reload, privileges};
 use crate::listen;
 use crate::observe::error_log::{ErrorSink, os_error};
+use crate::tunnel;
+use crate::upstream::background::{self, Background};
+use crate::upstream::discovery::Lookups;
+use crate::upstream::rebalance::{Crew, Desk, Question};
 use arc_swap::ArcSwap;
 use culvert_conf::config::{Config, Level};
 use nix::unistd;
@@ -16,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 
 /// Why the main loop goes on to its end.
@@ -57,6 +62,10 @@ struct Supervisor {
     leaving: Vec<Worker>,
     sockets: Sockets,
     worker_ended: Arc<Notify>,
+    /// Names that are resolved, peers that are probed, tunnels that are moved.
+    background: Option<Background>,
+    /// The workers, as the background work knows them.
+    crew: Crew,
     reload: Reload,
     pid_file: Option<PidFile>,
     /// Whether the terminal was left.
@@ -94,6 +103,8 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         }
         let mut supervisor = Supervisor::new(plan, sockets, fresh, reload, pid_file, daemon);
         supervisor.take_stderr();
+        supervisor.start_background();
+        supervisor.await_names().await;
         supervisor.resize(workers).map_err(one)?;
         supervisor.deal_sockets();
         if let Some(ready) = ready {
@@ -118,15 +129,18 @@ fn leave_terminal() -> Result<(), String> {
     unistd::dup2_stdin(&null).and_then(|()| unistd::dup2_stdout(&null)).map_err(|error| failed("dup2()", error))
 }
 
+/// What runs from now on. Peers, counts and sessions of the generation before are taken over here, so it is to be stored.
 pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Generation {
     let error_sink = ErrorSink::new(&plan.config.main.error_log, &plan.logs);
     let hostname = unistd::gethostname().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let error_sinks = plan.error_sinks();
+    plan.upstreams.iter().for_each(|upstream| upstream.take_effect());
     Generation {
         sites: plan.listens.into_iter().map(|listen| listen.site).collect(),
         config: plan.config,
         error_sinks,
         upstreams: plan.upstreams,
+        lookups: Lookups::default(),
         logs: plan.logs,
         hostname,
         error_sink,
@@ -150,6 +164,8 @@ impl Supervisor {
             leaving: Vec::new(),
             sockets,
             worker_ended: Arc::new(Notify::new()),
+            background: None,
+            crew: Crew::default(),
             reload,
             pid_file,
             daemon,
@@ -183,6 +199,20 @@ impl Supervisor {
             .map_err(|error| format!("[emerg] a worker thread can't start ({})", os_error(&error)))?;
         self.workers.push(worker);
         Ok(())
+    }
+
+    /// Starts what goes on in the background, or goes on with it under another configuration.
+    fn start_background(&mut self) {
+        let before = self.background.take();
+        self.background = Some(background::start(&self.generation.load_full(), &self.crew, before));
+    }
+
+    /// Waits a moment for the addresses of servers with `resolve`, so that the first requests meet them.
+    async fn await_names(&mut self) {
+        if let Some(background) = &mut self.background {
+            // Whatever is not known by then is found out while requests go elsewhere.
+            let _ = tokio::time::timeout(NAMES_WAIT, background.settled()).await;
+        }
     }
 
     async fn supervise(mut self, mut signals: Signals) {
@@ -237,6 +267,7 @@ impl Supervisor {
         let pid = plan.config.main.pid.clone();
         let sites = self.sockets.replace(fresh, &plan.listens, &self.workers);
         self.generation.store(Arc::new(generation(plan, sites)));
+        self.start_background();
         self.deal_sockets();
         self.take_stderr();
         self.move_pid_file(pid);
@@ -257,7 +288,14 @@ impl Supervisor {
             self.start_worker(index)?;
         }
         self.leaving.extend(self.workers.drain(wanted..));
+        self.introduce_workers();
         Ok(())
+    }
+
+    /// Tells the background work who the workers are; those that finish their last tunnels are among them.
+    fn introduce_workers(&self) {
+        let desk = |worker: &Worker| Box::new(Inbox(worker.commands.clone())) as Box<dyn Desk>;
+        self.crew.hire(self.workers.iter().chain(&self.leaving).map(desk).collect());
     }
 
     fn move_pid_file(&mut self, path: Option<PathBuf>) {
@@ -316,6 +354,32 @@ impl Supervisor {
         }
     }
 }
+
+/// A worker's inbox, as the background work knows it.
+struct Inbox(UnboundedSender<Command>);
+
+impl Inbox {
+    /// Does `job` on the worker's thread. A worker that has ended has no tunnels either.
+    fn call(&self, job: impl FnOnce() + Send + 'static) {
+        let _ = self.0.send(Command::Call(Box::new(job)));
+    }
+}
+
+impl Desk for Inbox {
+    fn ask(&self, question: Question) {
+        self.call(move || {
+            let tunnels = tunnel::survey(question.upstream, question.peer);
+            question.answer(&tunnels);
+        });
+    }
+
+    fn send_away(&self, tunnel: u64, code: u16, reason: String) {
+        self.call(move || tunnel::send_away(tunnel, code, reason));
+    }
+}
+
+/// How long a start waits for name servers.
+const NAMES_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the Closes that end a graceful stop may take, before what is left is cut.
 const GOODBYE: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! A worker thread: its own runtime, its own listening sockets, and connections that live and die on it.
 
 use super::{Generation, privileges};
-use crate::io::reactor::{self, Keeper, Machine, Next, Registration};
+use crate::io::reactor::{self, Keeper};
 use crate::listen::{self, Listener};
 use crate::observe::log_file;
 use crate::upstream::pool;
@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 
 /// What the tasks of one worker share.
 pub(crate) struct Shared {
@@ -84,6 +83,8 @@ pub(super) enum Command {
     Drain,
     /// Say goodbye to all tunnels: `worker_shutdown_timeout` is over.
     CloseTunnels,
+    /// Do this on the worker's own thread.
+    Call(Box<dyn FnOnce() + Send>),
     /// End now.
     Stop,
 }
@@ -151,6 +152,7 @@ pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &A
                 return drain(inbox, shared).await;
             }
             Command::CloseTunnels => close_tunnels(),
+            Command::Call(job) => job(),
             Command::Stop => return,
         }
     }
@@ -170,6 +172,7 @@ async fn drain(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Shared) {
             match command {
                 Command::Stop => return,
                 Command::CloseTunnels => close_tunnels(),
+                Command::Call(job) => job(),
                 _ => {}
             }
         }
@@ -220,13 +223,14 @@ impl Drop for Seat {
     }
 }
 
-/// A task that serves a connection, and the connection's seat.
-struct Live {
+/// Something that serves a connection, a task or a machine, and the connection's seat. A drain waits for it.
+pub(crate) struct Live {
     _seat: Seat,
 }
 
 impl Live {
-    fn begin() -> Live {
+    /// Counts from here on.
+    pub(crate) fn begin() -> Live {
         LIVE.set(LIVE.get() + 1);
         Live { _seat: Seat::take() }
     }
@@ -244,7 +248,7 @@ pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 pin_project_lite::pin_project! {
-    /// A task or machine that is counted as live. Not an `async` block: that would keep room for the task twice, for as long as it lives.
+    /// A task that is counted as live. Not an `async` block: that would keep room for the task twice, for as long as it lives.
     struct Counted<F> {
         #[pin]
         task: F,
@@ -257,21 +261,6 @@ impl<F: Future<Output = ()>> Future for Counted<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().task.poll(cx)
-    }
-}
-
-/// Gives a machine that serves a connection to the reactor; a drain waits for it.
-pub(crate) fn run_counted(machine: impl Machine + 'static) {
-    reactor::run_to_end(Box::new(Counted { task: machine, _live: Live::begin() }));
-}
-
-impl<M: Machine> Machine for Counted<M> {
-    fn run(&mut self, now: Instant, closing: bool) -> Next {
-        self.task.run(now, closing)
-    }
-
-    fn sources(&self) -> [Option<&Registration>; 2] {
-        self.task.sources()
     }
 }
 

@@ -224,11 +224,14 @@ pub(crate) struct Record {
     pub(crate) circumstances: Box<str>,
     /// `$connection`.
     pub(crate) connection: u64,
-    pub(crate) client_opened: Instant,
+    /// When the request began.
     pub(crate) began: Instant,
-    pub(crate) try_began: Instant,
+    /// For so many milliseconds the connection had been open by then.
+    pub(crate) open_before: u32,
+    /// So many milliseconds later the last try began.
+    pub(crate) tried_after: u32,
     /// Bytes of the 101's head.
-    pub(crate) head_bytes: u64,
+    pub(crate) head_bytes: u32,
 }
 
 impl Record {
@@ -242,19 +245,19 @@ impl Record {
     fn write_late(&self, late: Late, outcome: &TunnelOutcome, escape: Escape, out: &mut Vec<u8>) {
         let number =
             |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        let seconds = |since: Instant, out: &mut Vec<u8>| clock::write_millis(out, since.elapsed().as_millis());
+        let lasted = self.began.elapsed().as_millis();
         match late {
-            Late::BodyBytesSent => number(outcome.client_sent.saturating_sub(self.head_bytes), out),
+            Late::BodyBytesSent => number(outcome.client_sent.saturating_sub(self.head_bytes.into()), out),
             Late::BytesSent => number(outcome.client_sent, out),
-            Late::ConnectionTime => seconds(self.client_opened, out),
+            Late::ConnectionTime => clock::write_millis(out, lasted + u128::from(self.open_before)),
             Late::Msec => clock::msec(out),
             Late::RequestCompletion => out.extend_from_slice(b"OK"),
-            Late::RequestTime => seconds(self.began, out),
+            Late::RequestTime => clock::write_millis(out, lasted),
             Late::TimeIso8601 => clock::time_iso8601(out),
             Late::TimeLocal => clock::time_local(out),
             Late::UpstreamBytesReceived => number(outcome.upstream_received, out),
             Late::UpstreamBytesSent => number(outcome.upstream_sent, out),
-            Late::UpstreamResponseTime => seconds(self.try_began, out),
+            Late::UpstreamResponseTime => clock::write_millis(out, lasted.saturating_sub(self.tried_after.into())),
             Late::WebSocket(fact) => {
                 let mut value = Vec::new();
                 let found = outcome.summary.as_ref().is_some_and(|summary| fact.append(summary, &mut value));

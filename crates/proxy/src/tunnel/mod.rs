@@ -9,6 +9,7 @@
 //!
 //! The end of one direction is passed on as a half-close; the other direction goes on until its own end.
 
+mod roll;
 mod side;
 
 #[cfg(test)]
@@ -20,14 +21,15 @@ pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 
-use crate::io::reactor::{Machine, Next, Registration};
+pub(crate) use roll::{send_away, survey};
+
+use crate::io::reactor::{self, Machine, Next, Registration};
 use crate::io::{Backlog, Transport};
-use crate::lifecycle::worker;
+use crate::lifecycle::worker::Live;
 use crate::observe::access_log::{Record, TunnelOutcome};
 use crate::observe::error_log::os_error;
 use crate::upstream::{Connection, Pick};
 use culvert_conf::config::Level;
-use culvert_engine::balance::Ending;
 use culvert_engine::websocket::{self, Action, Cause, EndedBy, Session, Violation};
 use side::{Fault, Side, pump};
 use std::io;
@@ -49,13 +51,33 @@ pub(crate) struct Opening {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     /// `proxy_read_timeout`: without a byte from either side.
-    pub(crate) idle: Duration,
+    pub(crate) idle: Patience,
     /// `proxy_send_timeout`: without the server taking a byte that waits for it.
-    pub(crate) to_server: Duration,
+    pub(crate) to_server: Patience,
     /// `send_timeout`: without the client taking a byte that waits for it.
-    pub(crate) to_client: Duration,
+    pub(crate) to_client: Patience,
     /// `websocket_close_timeout`: for the echo of a Close.
-    pub(crate) close: Duration,
+    pub(crate) close: Patience,
+}
+
+/// A timeout in milliseconds; 49 days and more are for ever. Every tunnel has four of them, so it is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Patience(u32);
+
+impl From<Duration> for Patience {
+    fn from(timeout: Duration) -> Patience {
+        Patience(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX))
+    }
+}
+
+impl Patience {
+    fn ends(self, now: Instant) -> Option<Instant> {
+        if self.0 == u32::MAX { None } else { now.checked_add(self.duration()) }
+    }
+
+    fn duration(self) -> Duration {
+        Duration::from_millis(self.0.into())
+    }
 }
 
 /// The client's side of a tunnel that is about to open.
@@ -81,6 +103,7 @@ pub(crate) struct Tunnel {
     ending: bool,
     record: Record,
     pick: Pick,
+    _live: Live,
 }
 
 /// Joins the two sides of a tunnel, which lives on by itself from here.
@@ -88,9 +111,10 @@ pub(crate) fn open(client: ClientSide, opening: Opening) {
     let tunnel = Tunnel::join(client, opening);
     #[cfg(test)]
     if tunnel.client.io.socket().is_none() {
-        return worker::spawn_counted(task::Task::new(tunnel));
+        tokio::spawn(task::Task::new(tunnel));
+        return;
     }
-    worker::run_counted(tunnel);
+    reactor::run_to_end(Box::new(tunnel));
 }
 
 /// Why a tunnel ended otherwise than by both its sides.
@@ -116,6 +140,7 @@ impl Tunnel {
             ending: false,
             record,
             pick,
+            _live: Live::begin(),
         }
     }
 
@@ -136,7 +161,6 @@ impl Tunnel {
                 Poll::Pending => {}
             }
             let due = self.due(now, self.moved() != before);
-            now = Instant::now();
             if self.client.is_unfinished || self.server.is_unfinished {
                 return Next::Again;
             }
@@ -147,6 +171,7 @@ impl Tunnel {
                 return Next::End;
             }
             // The session's clock has come: it has something to do, or a later time to name.
+            now = Instant::now();
         }
     }
 
@@ -203,7 +228,7 @@ impl Tunnel {
     /// When to look again if nothing happens until then.
     fn due(&mut self, now: Instant, moved: bool) -> Option<Instant> {
         if moved || self.idle_until.is_none() {
-            self.idle_until = now.checked_add(self.wait());
+            self.idle_until = self.wait().ends(now);
         }
         let watched = self.session.as_ref().is_some_and(Session::tracks_idle);
         let idle = self.idle_until.filter(|_| !watched || self.is_stalled());
@@ -213,16 +238,16 @@ impl Tunnel {
 
     /// Whether a side does not take what waits for it.
     fn is_stalled(&self) -> bool {
-        !self.server.backlog.is_empty() || !self.client.backlog.is_empty()
+        self.server.is_stalled() || self.client.is_stalled()
     }
 
-    fn wait(&self) -> Duration {
+    fn wait(&self) -> Patience {
         let Timeouts { idle, to_server, to_client, .. } = self.timeouts;
-        match (self.server.backlog.is_empty(), self.client.backlog.is_empty()) {
-            (true, true) => idle,
-            (false, true) => idle.min(to_server),
-            (true, false) => idle.min(to_client),
-            (false, false) => idle.min(to_server).min(to_client),
+        match (self.server.is_stalled(), self.client.is_stalled()) {
+            (false, false) => idle,
+            (true, false) => idle.min(to_server),
+            (false, true) => idle.min(to_client),
+            (true, true) => idle.min(to_server).min(to_client),
         }
     }
 
@@ -232,7 +257,7 @@ impl Tunnel {
         if watched || self.idle_until.is_none_or(|until| now < until) {
             return false;
         }
-        let by_client = !self.client.backlog.is_empty();
+        let by_client = self.client.is_stalled();
         let (level, culprit, side) = match by_client {
             true => (Level::Info, "client", EndedBy::Client),
             false => (Level::Error, "upstream", EndedBy::Server),
@@ -247,10 +272,10 @@ impl Tunnel {
     /// A side that was not read, because the other one takes nothing, has an excuse for its silence.
     fn excuse_unread(&mut self, now: Instant) {
         let Some(session) = &mut self.session else { return };
-        if !self.server.backlog.is_empty() {
+        if self.server.is_stalled() {
             session.excuse(websocket::Side::Client, now.into_std());
         }
-        if !self.client.backlog.is_empty() {
+        if self.client.is_stalled() {
             session.excuse(websocket::Side::Server, now.into_std());
         }
     }
@@ -259,11 +284,28 @@ impl Tunnel {
     fn begin_closing(&mut self, now: Instant) -> bool {
         match &mut self.session {
             Some(session) => {
-                session.close(GOING_AWAY, "the gateway stops", Cause::Drain, now.into_std(), self.timeouts.close);
+                session.close(GOING_AWAY, "the gateway stops", Cause::Drain, now.into_std(), self.timeouts.close.duration());
                 true
             }
             None => false,
         }
+    }
+
+    /// Sends both sides away, to come back by way of another server: a Close with this code and reason.
+    fn send_away(&mut self, code: u16, reason: String, now: Instant) {
+        match &mut self.session {
+            Some(session) => {
+                session.close(code, reason, Cause::Drain, now.into_std(), self.timeouts.close.duration());
+            }
+            // Nobody knows where a frame ends, so nothing can be said.
+            None => self.ending = true,
+        }
+    }
+
+    /// When something last moved.
+    fn active_at(&self) -> Instant {
+        let since = self.idle_until.and_then(|until| until.checked_sub(self.wait().duration()));
+        since.unwrap_or(self.record.began)
     }
 
     fn report(&self, violation: Violation) {
@@ -308,13 +350,16 @@ impl Drop for Tunnel {
         if let Some(session) = &mut self.session {
             session.note_end(EndedBy::Gateway, Cause::Drain);
         }
-        self.record.tell(&TunnelOutcome {
+        let outcome = TunnelOutcome {
             client_sent: self.client.sent,
             upstream_received: self.server.received,
             upstream_sent: self.server.sent,
             summary: self.session.as_ref().map(Session::summary),
-        });
-        self.pick.ends(Ending::Good);
+        };
+        self.record.tell(&outcome);
+        if self.pick.tunnel_ended(outcome.summary.as_ref(), false) {
+            self.log(Level::Warn, "upstream server temporarily disabled while proxying upgraded connection");
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::io::AsyncWrite;
 /// A stream and what is known of it.
 pub(super) struct Side {
     pub(super) io: Transport,
-    /// Bytes for this stream that it has not taken yet.
-    pub(super) backlog: Backlog,
+    /// Bytes for this stream that it has not taken yet. Hardly any stream has some, so it costs a pointer.
+    waiting: Option<Box<Backlog>>,
     pub(super) received: u64,
     pub(super) sent: u64,
     /// Bytes from this stream that its rate does not let pass yet; nothing more is read before they have.
@@ -56,9 +56,9 @@ pub(super) type Watch<'a> = Option<(&'a mut Session, websocket::Side, Instant)>;
 
 impl Side {
     pub(super) fn new(io: Transport, backlog: Backlog, received: u64, sent: u64) -> Side {
-        Side {
+        let mut side = Side {
             io,
-            backlog,
+            waiting: None,
             received,
             sent,
             held: None,
@@ -66,22 +66,71 @@ impl Side {
             write_ended: false,
             is_bulky: false,
             is_unfinished: false,
-        }
+        };
+        side.keep(backlog);
+        side
+    }
+
+    /// Whether nothing comes from this stream now, not even its end.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.held.is_none() && !self.read_ended && !self.io.may_be_readable()
+    }
+
+    /// Whether bytes wait for this stream to take them.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// Writes what waits. Ready once the stream has taken all of it.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.backlog.poll_write(&mut self.io, cx, &mut self.sent)
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.poll_write(&mut self.io, cx, &mut self.sent))?;
+            self.waiting = None;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Sends bytes of the gateway's own behind what waits.
+    /// Sends bytes behind what waits, and keeps what the stream does not take.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
-        self.backlog.write_or_keep(&mut self.io, cx, bytes, &mut self.sent)
+        if let Some(waiting) = &mut self.waiting {
+            return waiting.write_or_keep(&mut self.io, cx, bytes, &mut self.sent);
+        }
+        let mut backlog = Backlog::default();
+        let written = backlog.write_or_keep(&mut self.io, cx, bytes, &mut self.sent);
+        self.keep(backlog);
+        written
+    }
+
+    /// Sends bytes that a spliced payload follows.
+    fn send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        let Some(socket) = self.io.socket().filter(|_| self.waiting.is_none()) else { return self.send(cx, bytes) };
+        let sent = match socket.poll_send_ahead(cx, bytes) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => 0,
+        };
+        self.sent += sent as u64;
+        if sent < bytes.len() { self.send(cx, &bytes[sent..]) } else { Ok(()) }
+    }
+
+    fn keep(&mut self, backlog: Backlog) {
+        if !backlog.is_empty() {
+            self.waiting = Some(Box::new(backlog));
+        }
     }
 }
 
 /// Moves what there is in one direction. Ready once its end was passed on.
+#[inline]
 pub(super) fn pump(
+    cx: &mut Context<'_>,
+    from: &mut Side,
+    to: &mut Side,
+    watch: Watch<'_>,
+) -> Poll<Result<(), (Fault, io::Error)>> {
+    if from.is_quiet() && !to.is_stalled() { Poll::Pending } else { pump_now(cx, from, to, watch) }
+}
+
+fn pump_now(
     cx: &mut Context<'_>,
     from: &mut Side,
     to: &mut Side,
@@ -89,8 +138,7 @@ pub(super) fn pump(
 ) -> Poll<Result<(), (Fault, io::Error)>> {
     from.is_unfinished = false;
     for _ in 0..READS_PER_TURN {
-        ready!(to.backlog.poll_write(&mut to.io, cx, &mut to.sent)).map_err(|error| (Fault::Writing, error))?;
-        to.backlog.shrink();
+        ready!(to.flush(cx)).map_err(|error| (Fault::Writing, error))?;
         if to.write_ended {
             return Poll::Ready(Ok(()));
         }
@@ -99,6 +147,9 @@ pub(super) fn pump(
             let _ = ready!(Pin::new(&mut to.io).poll_shutdown(cx));
             to.write_ended = true;
             return Poll::Ready(Ok(()));
+        }
+        if from.is_quiet() {
+            return Poll::Pending;
         }
         let limit = watch.as_ref().map_or(usize::MAX, |(session, side, now)| session.allowance(*side, *now));
         let is_paused = limit == 0;
@@ -123,9 +174,13 @@ pub(super) fn pump(
             (false, true) => limit.min(FRAME_HEADER_BYTES),
             (false, false) => limit,
         };
-        let held = &mut from.held;
+        let (held, is_large) = (&mut from.held, from.is_bulky);
         let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
-            let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes)? };
+            let passed = match (is_paused, is_large) {
+                (true, _) => 0,
+                (false, true) => pass_header(cx, to, &mut watch, bytes)?,
+                (false, false) => pass_on(cx, to, &mut watch, bytes)?,
+            };
             if passed < bytes.len() {
                 *held = Some(Box::new(Held { bytes: bytes[passed..].to_vec(), start: 0 }));
             }
@@ -147,6 +202,18 @@ pub(super) fn pump(
     }
     from.is_unfinished = true;
     Poll::Pending
+}
+
+/// The same for what is most likely a header alone, of a payload to be spliced. The two are to travel together.
+fn pass_header(cx: &mut Context<'_>, to: &mut Side, watch: &mut Watch<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let Some((session, side, now)) = watch else { return pass_on(cx, to, watch, bytes) };
+    let mut passed = Vec::with_capacity(FRAME_HEADER_BYTES);
+    let length = session.bytes_within_rate(*side, bytes, *now, |bytes| passed.extend_from_slice(bytes));
+    match session.unread(*side) >= SPLICED_BYTES_MIN {
+        true => to.send_ahead(cx, &passed)?,
+        false => to.send(cx, &passed)?,
+    }
+    Ok(length)
 }
 
 /// Whether so much of a payload is to come that splicing it pays.
@@ -173,7 +240,10 @@ fn splice(
         return Poll::Ready(Ok(false));
     };
     let most = limit.min(usize::try_from(session.unread(*side)).unwrap_or(usize::MAX));
-    match ready!(poll_splice(source, sink, most, &mut to.backlog, cx)) {
+    let mut backlog = Backlog::default();
+    let moved = ready!(poll_splice(source, sink, most, &mut backlog, cx));
+    to.keep(backlog);
+    match moved {
         // The end of the stream, or its error: the read that follows meets it again.
         Ok(moved) if moved.received == 0 => Poll::Ready(Ok(false)),
         Err(SpliceError::From) => Poll::Ready(Ok(false)),

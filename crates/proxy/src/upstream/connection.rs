@@ -1,5 +1,6 @@
 //! A connection to a peer: its stream and what has been read from it but not used yet.
 
+use super::ports::PortUse;
 use crate::io::{Backlog, Transport, scratch};
 use crate::lifecycle::worker::Seat;
 use std::io;
@@ -23,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) received: u64,
     /// Bytes sent for the current request.
     pub(crate) sent: u64,
+    /// Its source port; a tunnel's pick takes it over.
+    pub(crate) port: Option<PortUse>,
     _seat: Seat,
 }
 
@@ -38,6 +41,7 @@ impl Connection {
             born,
             received: 0,
             sent: 0,
+            port: None,
             _seat: Seat::take(),
         }
     }

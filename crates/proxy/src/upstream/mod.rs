@@ -1,156 +1,127 @@
-//! Upstreams at run time: resolved peers, the balancer that chooses among them, connections and the pool that keeps them.
+//! Upstreams at run time: peers, the balancer that chooses among them, connections and the pool that keeps them.
+//!
+//! ```text
+//!   Generation ── Upstream ── what one configuration says ─┐
+//!   Generation ── Upstream ── the next one's words         ├── Fleet: peers, counts, health, queue, sessions
+//!   tunnels ───── Pick ────── a place on one peer ─────────┘
+//! ```
 
+pub(crate) mod background;
 mod connect;
 mod connection;
+pub(crate) mod discovery;
+mod endpoint;
+mod fleet;
+mod flood;
+mod health;
+mod pick;
 pub(crate) mod pool;
+mod ports;
+mod queue;
+pub(crate) mod rebalance;
+mod settings;
+mod sticky;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use connect::{ConnectError, connect};
+pub(crate) use connect::{ConnectError, Unconnected, connect};
 pub(crate) use connection::Connection;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use fleet::{Member, Peer, PeerStatus, Planned};
+pub(crate) use flood::Line;
+pub(crate) use pick::{Asker, Pick};
+pub(crate) use ports::Scarce;
+pub(crate) use queue::{NoServer, Turn, Waiting};
+pub(crate) use settings::{Keepalive, spec_of};
 
 use culvert_conf::config;
-use culvert_engine::balance::{self, Balancer, Ending, NoPeer, PeerId, PeerSpec, Request, Ticket, Tried};
-use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use culvert_engine::balance::{Health, PeerId, PeerSpec};
+use culvert_engine::rebalance::Load;
+use fleet::Fleet;
+use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
 
-/// A resolved address of a peer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Endpoint {
-    /// TCP.
-    Inet(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-    /// A backend of a test, by its name.
-    #[cfg(test)]
-    Memory(String),
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Endpoint::Inet(addr) => addr.fmt(f),
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
-            #[cfg(test)]
-            Endpoint::Memory(name) => f.write_str(name),
-        }
-    }
-}
-
-/// An upstream that requests can be sent to. Shared by all workers and, where nothing about it changed, by generations.
+/// An upstream that requests can be sent to, as one configuration has it. Shared by all workers.
 pub(crate) struct Upstream {
-    /// Tells upstreams apart in the pools of the workers.
+    /// Tells upstreams apart; it stays over reloads.
     pub(crate) id: u64,
     /// As `proxy_pass` names it.
     pub(crate) name: String,
-    /// In the order of the configuration, each address of a name one peer.
-    pub(crate) peers: Vec<Endpoint>,
+    /// All that the configuration says.
+    pub(crate) config: config::Upstream,
     /// How idle connections are kept.
     pub(crate) keepalive: Keepalive,
-    specs: Vec<PeerSpec>,
-    method: balance::Method,
-    /// Held for the few nanoseconds of a pick or its end, once per request or tunnel, never per message.
-    balancer: Mutex<Balancer>,
-}
-
-/// `keepalive` and its relations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Keepalive {
-    /// How many idle connections one worker keeps.
-    pub(crate) connections: usize,
-    /// How many requests one connection may carry.
-    pub(crate) requests: u64,
-    /// How long one connection may live.
-    pub(crate) time: Duration,
-    /// How long one connection may idle.
-    pub(crate) timeout: Duration,
+    planned: Vec<Planned>,
+    fleet: Arc<Fleet>,
 }
 
 impl Upstream {
-    /// An upstream over `peers`: each an address and the `server` line that it came from.
-    pub(crate) fn new(config: &config::Upstream, peers: Vec<(Endpoint, PeerSpec)>) -> Upstream {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let (peers, specs): (Vec<_>, Vec<_>) = peers.into_iter().unzip();
-        Upstream {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            name: config.name.clone(),
-            peers,
-            keepalive: Keepalive {
-                connections: config.keepalive,
-                requests: config.keepalive_requests,
-                time: config.keepalive_time,
-                timeout: config.keepalive_timeout,
-            },
-            balancer: Mutex::new(Balancer::new(config.method, specs.iter().cloned())),
-            method: config.method,
-            specs,
-        }
+    /// An upstream that is to have the `planned` peers, and goes on with what lives of the one `before` it.
+    pub(crate) fn new(config: config::Upstream, planned: Vec<Planned>, before: Option<&Upstream>) -> Upstream {
+        let fleet = before.map_or_else(|| Arc::new(Fleet::new(config.method)), |before| before.fleet.clone());
+        Upstream { id: fleet.id, name: config.name.clone(), keepalive: Keepalive::of(&config), config, planned, fleet }
     }
 
-    /// Whether `other` would behave the same, so that a reload can keep this one with all that it knows of its peers.
-    pub(crate) fn is_same_as(&self, other: &Upstream) -> bool {
-        self.name == other.name
-            && self.method == other.method
-            && self.peers == other.peers
-            && self.keepalive == other.keepalive
-            && self.specs == other.specs
-    }
-
-    /// Chooses a peer that is not in `tried`.
-    pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Result<Pick, NoPeer> {
-        let picked = Instant::now();
-        let ticket = self.balancer().pick(&Request::new(tried), picked.into_std())?;
-        Ok(Pick { upstream: self.clone(), peer: ticket.peer(), ticket, picked, ending: Ending::Abandoned })
+    /// Puts what the configuration says into effect, for all who share what lives.
+    pub(crate) fn take_effect(&self) {
+        self.fleet.learning.lock().unwrap_or_else(PoisonError::into_inner).obey(self.config.sticky.as_ref());
+        self.fleet.obey(&self.config, &self.planned);
     }
 
     /// How many requests and tunnels are live on all peers.
     #[cfg(test)]
     pub(crate) fn live(&self) -> u32 {
-        let balancer = self.balancer();
-        balancer.peers().map(|peer| balancer.live(peer)).sum()
+        let state = self.fleet.state();
+        state.balancer.peers().map(|peer| state.balancer.live(peer)).sum()
     }
 
     /// How many tries one request may make at most.
     pub(crate) fn tries(&self) -> u32 {
-        self.balancer().tries()
+        self.fleet.state().balancer.tries()
     }
 
-    fn balancer(&self) -> MutexGuard<'_, Balancer> {
-        // A panic of another thread while it held the lock leaves numbers that are still numbers.
-        self.balancer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// A guard on one peer: it counts as busy until this is dropped, and the balancer learns how it ended.
-pub(crate) struct Pick {
-    upstream: Arc<Upstream>,
-    /// Which peer.
-    pub(crate) peer: PeerId,
-    /// When it was picked.
-    pub(crate) picked: Instant,
-    ticket: Ticket,
-    ending: Ending,
-}
-
-impl Pick {
-    /// The peer's address.
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.upstream.peers[self.peer.slot()]
+    /// What becomes of a line that says that nobody could take a request.
+    pub(crate) fn no_server_line(&self) -> Line {
+        self.fleet.flood.line(Instant::now())
     }
 
-    /// Notes how it went so far; the last word counts when the guard is dropped.
-    pub(crate) fn ends(&mut self, ending: Ending) {
-        self.ending = ending;
+    /// How many such lines were left out.
+    pub(crate) fn lines_left_out(&self) -> u32 {
+        self.fleet.flood.left_out()
     }
-}
 
-impl Drop for Pick {
-    fn drop(&mut self) {
-        // Only a failure's time matters to the balancer.
-        let now = if self.ending == Ending::Failed { Instant::now() } else { self.picked };
-        self.upstream.balancer().done(&mut self.ticket, now.into_std(), self.ending);
+    /// All peers, and those that serve their last requests.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.fleet.members()
+    }
+
+    /// How all peers are.
+    pub(crate) fn status(&self) -> Vec<PeerStatus> {
+        self.fleet.status()
+    }
+
+    /// How many tunnels each peer carries, and whether it takes more.
+    pub(crate) fn loads(&self) -> Vec<Load<PeerId>> {
+        self.fleet.loads()
+    }
+
+    /// A peer of the `server` line of this number joins. One that is there already is told its parameters.
+    pub(crate) fn add_peer(&self, server: usize, endpoint: Endpoint, spec: PeerSpec) -> PeerId {
+        self.fleet.add(Planned { endpoint, spec, server })
+    }
+
+    /// A peer is told other parameters.
+    pub(crate) fn respecify(&self, peer: PeerId, spec: PeerSpec) {
+        self.fleet.respecify(peer, spec);
+    }
+
+    /// A peer gets no more requests, and goes with its last tunnel.
+    pub(crate) fn retire(&self, peer: PeerId) {
+        self.fleet.retire(peer);
+    }
+
+    /// Active checks say how a peer is.
+    pub(crate) fn set_health(&self, peer: PeerId, health: Health) {
+        self.fleet.set_health(peer, health);
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
             return false;
         }
         let idle = pool.of(upstream.id);
-        if idle.len() >= limits.connections {
+        while idle.len() >= limits.connections {
             idle.pop_front();
         }
         idle.push_back(Idle { connection, peer, until: now + limits.timeout });

@@ -127,3 +127,19 @@ fn slow_start_does_not_change_the_order_of_those_that_are_up() {
     let slow = Upstream::new(&specs(Duration::from_secs(30))).requests(14);
     assert_eq!(slow, Upstream::new(&specs(Duration::ZERO)).requests(14));
 }
+
+#[test]
+fn another_method_goes_on_with_the_counts_of_the_one_before() {
+    let mut upstream = Upstream::new(&[peer(), peer()]);
+    let ticket = upstream.open().expect("a peer");
+    let busy = letter(&ticket);
+    for method in Method::ALL {
+        upstream.balancer.set_method(*method);
+        assert_eq!(upstream.live(busy), 1, "{method:?}");
+        upstream.request("");
+    }
+    upstream.balancer.set_method(Method::LeastConn);
+    assert!(!upstream.requests(4).contains(busy));
+    upstream.close(ticket);
+    assert_eq!(upstream.live(busy), 0);
+}

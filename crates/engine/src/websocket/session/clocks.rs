@@ -226,20 +226,20 @@ impl Session {
     fn look_at_ends(&mut self, elapsed: u64, now: Instant) -> u64 {
         let ages_at = self.extra.as_ref().map_or(u64::MAX, |extra| extra.ages_at);
         if elapsed >= ages_at {
-            self.close(1001, "maximum age", Cause::Age, now, super::CLOSE_GRACE);
+            self.close(1001, "maximum age", Cause::Age, now, self.grace());
             return u64::MAX;
         }
         let mut due = ages_at;
         for side in Side::BOTH {
             let idle_at = self.idle_at(side);
             if elapsed >= idle_at {
-                self.close(1001, "idle", Cause::Idle, now, super::CLOSE_GRACE);
+                self.close(1001, "idle", Cause::Idle, now, self.grace());
                 return u64::MAX;
             }
             match self.pulse(side, elapsed) {
                 Some(Pulse::Dead) => {
                     let closing = Closing::for_death_of(side);
-                    self.begin_closing(closing, Cause::PingTimeout, now, super::CLOSE_GRACE);
+                    self.begin_closing(closing, Cause::PingTimeout, now, self.grace());
                     return u64::MAX;
                 }
                 Some(Pulse::Fine(until)) => due = due.min(until),

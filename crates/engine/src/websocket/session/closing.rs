@@ -4,6 +4,7 @@ use super::{Action, Session};
 use crate::websocket::frame::ControlFrame;
 use crate::websocket::policy::Side;
 use crate::websocket::summary::{Cause, Close, EndedBy};
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// An end under way.
@@ -20,24 +21,24 @@ pub(super) struct Closing {
 }
 
 /// A Close of the gateway's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Notice {
     code: u16,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     was_sent: bool,
 }
 
 impl Notice {
-    fn new(code: u16, reason: &'static str) -> Notice {
-        Notice { code, reason, was_sent: false }
+    fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Notice {
+        Notice { code, reason: reason.into(), was_sent: false }
     }
 }
 
 impl Closing {
     /// Nobody's fault.
-    pub(super) fn same_for_both(code: u16, reason: &'static str) -> Closing {
+    pub(super) fn same_for_both(code: u16, reason: impl Into<Cow<'static, str>>) -> Closing {
         let notice = Notice::new(code, reason);
-        Closing { client: notice, server: notice, is_lingering: false, dead: None, until: u64::MAX }
+        Closing { client: notice.clone(), server: notice, is_lingering: false, dead: None, until: u64::MAX }
     }
 
     /// `side` is told what it did, and the other one that its peer is gone.
@@ -67,19 +68,19 @@ impl Closing {
     /// The gateway's Close to `side`, if it went out.
     pub(super) fn sent(&self, side: Side) -> Option<Close> {
         let notice = match side {
-            Side::Client => self.client,
-            Side::Server => self.server,
+            Side::Client => &self.client,
+            Side::Server => &self.server,
         };
         notice.was_sent.then(|| Close { code: notice.code, reason: notice.reason.as_bytes().to_vec() })
     }
 
-    fn send(&mut self, side: Side) -> Notice {
+    fn send(&mut self, side: Side) -> &Notice {
         let notice = match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
         };
         notice.was_sent = true;
-        *notice
+        notice
     }
 }
 
@@ -99,8 +100,8 @@ impl Session {
             if self.owes_close(to) && self.direction(to.other()).is_between_frames() {
                 let mask = self.mask(to);
                 let notice = self.extra.as_mut()?.closing.as_mut()?.send(to);
+                let frame = ControlFrame::close(notice.code, &notice.reason, mask);
                 self.note_told(to);
-                let frame = ControlFrame::close(notice.code, notice.reason, mask);
                 return Some(Action::Send { to, frame });
             }
         }

@@ -173,3 +173,19 @@ fn no_more_connections_idle_than_keepalive_allows() {
     let kept = pairs.iter_mut().map(|(_, backend)| !backend.has_heard_the_end());
     assert_eq!(kept.collect::<Vec<_>>(), [false, true, true], "the one that idled longest made room");
 }
+
+#[test]
+fn a_kept_connection_that_went_stale_is_replaced_whatever_proxy_next_upstream_says() {
+    let off = KEEPING.replace("proxy_pass", "proxy_next_upstream off; proxy_pass");
+    let world = World::new(&off.replace("server backend-1;", "server backend-1; server backend-2 backup;"));
+    let (mut browser, mut backend) = world.request("GET /");
+    backend.says(ok("first"));
+    browser.hears_response();
+    browser.says(request("GET /second"));
+    backend.hears_head();
+    backend.closes();
+    let mut fresh = world.accept_at("backend-1");
+    assert!(fresh.hears_head().starts_with("GET /second "));
+    fresh.says(ok("second"));
+    assert_eq!(browser.hears_response().body, b"second");
+}

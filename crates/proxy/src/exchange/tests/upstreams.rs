@@ -71,6 +71,7 @@ fn the_next_server_is_asked_after_proxy_connect_timeout() {
     assert_eq!(browser.hears_response().body, b"from the second");
     world.log_says("upstream timed out (110: Connection timed out) while connecting to upstream");
     assert_eq!(world.access_log(), ["200 504, 200 backend-1, backend-2 3.000, 0.000"]);
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn the_next_server_is_asked_where_one_is_silent_or_breaks_off() {
     world.log_says("upstream prematurely closed connection while reading response header from upstream");
     world.log_says("upstream timed out");
     assert_eq!(world.access_log(), ["504 502, 504 backend-1, backend-2 0.000, 5.000"]);
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -97,6 +99,7 @@ fn a_post_that_was_sent_is_not_sent_to_another_server() {
     assert_eq!(browser.hears_response().status, 502);
     world.nobody_arrives();
     world.log_says("upstream prematurely closed connection");
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -111,6 +114,7 @@ fn a_post_that_was_not_sent_is_sent_to_another_server() {
     second.says(ok("done"));
     assert_eq!(browser.hears_response().body, b"done");
     world.log_says("connect() failed (111: Connection refused)");
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -137,6 +141,7 @@ fn a_server_that_failed_is_left_alone_for_fail_timeout() {
     let after: Vec<_> = (0..6).map(|_| served_by(&mut browser)).collect();
     assert!(after.iter().any(|name| name == "backend-1"), "{after:?}");
     world.log_says("connect() failed (111: Connection refused)");
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -212,6 +217,7 @@ fn a_status_of_proxy_next_upstream_leads_to_the_next_server_and_the_last_one_is_
     let response = browser.hears_response();
     assert_eq!((response.status, &response.body[..]), (503, &b"second"[..]));
     assert_eq!(world.access_log(), ["503 503, 503 backend-1, backend-2 0.000, 0.000"]);
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -223,6 +229,7 @@ fn a_handshake_is_taken_to_the_next_server_too() {
     browser.says("hello");
     backend.hears("hello");
     world.log_says("connect() failed (111: Connection refused)");
+    world.log_says("upstream server temporarily disabled while ");
 }
 
 #[test]
@@ -280,4 +287,5 @@ fn proxy_next_upstream_timeout_bounds_the_search() {
     assert_eq!(browser.hears_response().status, 504);
     world.nobody_arrives();
     world.log_says("upstream timed out (110: Connection timed out) while connecting to upstream");
+    world.log_says("upstream server temporarily disabled while ");
 }

@@ -26,37 +26,38 @@ const TOKIO_AT_LEAST_EVERY: Duration = Duration::from_millis(2);
 /// At this mean distance of events a second look at each costs more than a vain wait now and then.
 const HOT_BELOW: Duration = Duration::from_micros(300);
 
+/// The longest distance of events that is told from longer ones.
+const GAP_MAX: Duration = Duration::from_millis(10);
+
 /// How densely events come.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     last: Option<Instant>,
     /// A moving mean of the time between two turns, in nanoseconds.
     gap: u64,
-    /// When tokio last had its turn.
-    tokio_turned: Option<Instant>,
+    /// When tokio is to have its next turn.
+    tokio_due: Option<Instant>,
 }
 
 impl Pace {
     /// Notes a turn that ended now.
     pub(super) fn note(&mut self, now: Instant, had_events: bool) {
-        let gap = self.last.map_or(HOT_WAIT * 10, |last| now.saturating_duration_since(last)).min(HOT_WAIT * 10);
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
-        self.gap = (self.gap * 7 + gap) / 8;
+        let gap = self.last.map_or(GAP_MAX, |last| now.saturating_duration_since(last)).min(GAP_MAX);
+        self.gap = (self.gap * 7 + u64::from(gap.subsec_nanos())) / 8;
         if had_events {
             self.last = Some(now);
         }
     }
 
     fn is_hot(&self) -> bool {
-        u128::from(self.gap) < HOT_BELOW.as_nanos() && self.last.is_some()
+        self.gap < u64::from(HOT_BELOW.subsec_nanos()) && self.last.is_some()
     }
 
     /// Whether it is tokio's turn by now.
     fn is_tokios_turn(&mut self, now: Instant) -> bool {
-        let is_due =
-            self.tokio_turned.is_none_or(|turned| now.saturating_duration_since(turned) > TOKIO_AT_LEAST_EVERY);
+        let is_due = self.tokio_due.is_none_or(|due| now > due);
         if is_due {
-            self.tokio_turned = Some(now);
+            self.tokio_due = Some(now + TOKIO_AT_LEAST_EVERY);
         }
         is_due
     }

@@ -2,6 +2,7 @@
 
 use super::slots::{Key, Slots};
 use super::{Owner, Registration, with_state};
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::task::Waker;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Something that owns sockets and is run whenever one of them is ready.
-pub(crate) trait Machine {
+pub(crate) trait Machine: Any {
     /// Does all that there is to do. `closing`: the worker says goodbye to all machines.
     fn run(&mut self, now: Instant, closing: bool) -> Next;
 
@@ -139,6 +140,29 @@ pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
 pub(super) fn run_due(now: Instant) {
     while let Some(key) = with_state(|state| state.machines.pop_due(now)) {
         run(key, now, false);
+    }
+}
+
+/// Shows all machines of this worker, each with the number that [`visit`] knows it by.
+pub(crate) fn for_each(mut look: impl FnMut(u64, &dyn Any)) {
+    with_state(|state| {
+        for key in state.machines.seats.keys() {
+            if let Some(machine) = state.machines.seats.get_mut(key).and_then(|seated| seated.machine.as_deref()) {
+                look(key.to_u64(), machine);
+            }
+        }
+    });
+}
+
+/// Changes a machine and runs it. Does nothing where it has ended.
+pub(crate) fn visit(machine: u64, change: impl FnOnce(&mut dyn Any)) {
+    let key = Key::from_u64(machine);
+    let is_there = with_state(|state| {
+        let machine = state.machines.seats.get_mut(key).and_then(|seated| seated.machine.as_deref_mut());
+        machine.map(|machine| change(machine)).is_some()
+    });
+    if is_there {
+        run(key, Instant::now(), false);
     }
 }
 

@@ -15,7 +15,7 @@ mod slots;
 mod watch;
 
 pub(crate) use keeper::{Keeper, park};
-pub(crate) use machine::{Machine, Next, close_machines, run_to_end};
+pub(crate) use machine::{Machine, Next, close_machines, for_each, run_to_end, visit};
 
 use machine::Machines;
 use rustix::buffer::spare_capacity;

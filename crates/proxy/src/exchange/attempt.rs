@@ -1,0 +1,142 @@
+//! One try on one server: connect or reuse, send, wait for the response head.
+
+use super::body_in::{self, Pump, RequestBody};
+use super::proxy::Job;
+use super::relay::{self, HeadError};
+use super::{Client, Exchange, Next, request_out};
+use crate::observe::error_log::os_error;
+use crate::upstream::{ConnectError, Connection, Pick, Scarce, Unconnected, connect, pool};
+use culvert_conf::config::Level;
+use culvert_engine::balance::{Ending, PeerId};
+use culvert_engine::http1::ResponseHead;
+use culvert_engine::retry::TryFailure;
+use std::future::poll_fn;
+
+/// A server's answer.
+pub(super) struct Answer {
+    pub(super) pick: Pick,
+    pub(super) connection: Connection,
+    pub(super) pump: Pump,
+    pub(super) head: ResponseHead,
+}
+
+/// How a try ended without an answer to pass on.
+pub(super) enum TryError {
+    /// The server failed; another one may be tried.
+    Failed(Box<FailedTry>),
+    /// No other server would help.
+    Final(Next),
+}
+
+/// A server's failure.
+pub(super) struct FailedTry {
+    pub(super) pick: Pick,
+    /// The other address of the same server that was tried too.
+    pub(super) rival: Option<PeerId>,
+    pub(super) failure: TryFailure,
+    /// For the error log; empty where there is nothing to say.
+    pub(super) message: String,
+    /// Whether anything of the request is spent.
+    pub(super) request_sent: bool,
+    /// The connection was a kept one that its server had closed meanwhile: that says nothing about the server.
+    pub(super) was_stale: bool,
+}
+
+/// Makes one try.
+pub(super) async fn attempt<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    job: &Job<'_>,
+    pick: Pick,
+) -> Result<Answer, TryError> {
+    let (mut pick, mut connection, reused) = match pool::take(&job.upstream, pick.peer().id) {
+        Some(connection) => (pick, connection, true),
+        None => {
+            let (pick, connection) = open(exchange, client, job, pick).await?;
+            (pick, connection, false)
+        }
+    };
+    exchange.note_connected(&pick, reused);
+    connection.begin();
+    let length = job.body.length(exchange.request.body);
+    connection.outbox.push(&request_out::compose(exchange, job.wish, length));
+    let mut pump = Pump::start(&job.body, &mut connection);
+    let received_before = client.received();
+    let awaited = relay::await_head(job.bounds, client, &mut connection, &mut pump).await;
+    exchange.note_bytes(&connection);
+    match awaited {
+        Ok(head) => {
+            exchange.note_head(&head);
+            Ok(Answer { pick, connection, pump, head })
+        }
+        Err(HeadError::Upstream(failure, message)) => {
+            let was_stale = reused && connection.received == 0 && failure == TryFailure::Error;
+            // What was read of a streamed body for this server is gone with it.
+            let request_sent = connection.sent > 0 || client.received() > received_before;
+            pick.ends(if was_stale { Ending::Abandoned } else { Ending::Failed });
+            Err(TryError::Failed(Box::new(FailedTry { pick, rival: None, failure, message, request_sent, was_stale })))
+        }
+        Err(HeadError::ClientGone) => Err(TryError::Final(client_gone(exchange))),
+        Err(HeadError::ClientStalled) => Err(TryError::Final(body_in::time_out(exchange, client))),
+        Err(HeadError::ClientBody(error)) => Err(TryError::Final(body_in::refuse(exchange, client, &error))),
+    }
+}
+
+async fn open<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    job: &Job<'_>,
+    mut pick: Pick,
+) -> Result<(Pick, Connection), TryError> {
+    let proxy = &exchange.location.proxy;
+    // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
+    let watches = !proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
+    let connected = tokio::select! {
+        biased;
+        connected = connect(&mut pick, &job.tried, proxy.connect_timeout, proxy.socket_keepalive) => connected,
+        _ = poll_fn(|cx| client.poll_gone(cx)), if watches => return Err(TryError::Final(client_gone(exchange))),
+    };
+    match connected {
+        Ok((connection, scarce)) => {
+            if let Some(scarce) = scarce {
+                warn_of_ports(exchange, &pick, scarce);
+            }
+            Ok((pick, connection))
+        }
+        Err(Unconnected { error, rival }) => {
+            pick.ends(Ending::Failed);
+            let (failure, message) = describe(&error);
+            let (request_sent, was_stale) = (false, false);
+            Err(TryError::Failed(Box::new(FailedTry { pick, rival, failure, message, request_sent, was_stale })))
+        }
+    }
+}
+
+fn describe(error: &ConnectError) -> (TryFailure, String) {
+    match error {
+        ConnectError::Timeout => {
+            (TryFailure::Timeout, "upstream timed out (110: Connection timed out) while connecting to upstream".into())
+        }
+        ConnectError::Failed(error) => {
+            let reason = os_error(error);
+            (TryFailure::Connect, format!("connect() failed ({reason}) while connecting to upstream"))
+        }
+    }
+}
+
+fn warn_of_ports(exchange: &Exchange, pick: &Pick, Scarce { used, all }: Scarce) {
+    let endpoint = pick.endpoint();
+    exchange.log(
+        Level::Warn,
+        format_args!("{used} of {all} source ports towards {endpoint} are in use while connecting to upstream"),
+    );
+}
+
+fn client_gone(exchange: &mut Exchange) -> Next {
+    exchange.log(
+        Level::Info,
+        "client prematurely closed connection, so upstream connection is closed too while reading response header from upstream",
+    );
+    exchange.close_try(499);
+    Next::Status(499)
+}
