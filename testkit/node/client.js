@@ -4,8 +4,8 @@
 //
 //   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']...
 //
-// {"text": "…"}  {"fragments": ["a", "b"]}  {"random": BYTES}  {"ping": "…"}  {"pong": "…"}  {"close": [CODE, "…"]}
-// {"terminate": true}
+// {"text": "…"}  {"fragments": ["a", "b"]}  {"random": BYTES}  {"pieces": [BYTES, FRAMES]}  {"ping": "…"}  {"pong": "…"}
+// {"close": [CODE, "…"]}  {"terminate": true}
 
 const crypto = require('crypto');
 const readline = require('readline');
@@ -39,10 +39,19 @@ function sendRandom(length) {
   socket.send(data);
 }
 
+function sendPieces([length, count]) {
+  // Four letters: something for a compressor to do.
+  const data = crypto.randomBytes(length).map((byte) => 97 + (byte & 3));
+  say({ event: 'sent', length, sha256: sha256(data) });
+  const size = Math.max(1, Math.ceil(length / count));
+  for (let at = 0; at < length; at += size) socket.send(data.subarray(at, at + size), { fin: at + size >= length });
+}
+
 const orders = {
   text: (text) => socket.send(text),
   fragments: (parts) => parts.forEach((part, at) => socket.send(part, { fin: at === parts.length - 1 })),
   random: sendRandom,
+  pieces: sendPieces,
   ping: (data) => socket.ping(data),
   pong: (data) => socket.pong(data),
   close: ([code, reason]) => socket.close(code, reason),

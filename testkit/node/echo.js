@@ -4,6 +4,9 @@
 // output, one JSON object a line, the first of which says that it listens.
 //
 //   node echo.js --host 127.0.0.1 --port 8010 [--name blue] [--deflate] [--protocols chat,superchat] [--refuse 403]
+//     [--fragment FRAMES] [--delay MILLISECONDS]
+//
+// With --fragment, binary messages go back in so many frames. With --delay every handshake is answered that late.
 //
 // Text that begins with a slash is a command to the server:
 //   /name              answers the value of --name
@@ -26,6 +29,8 @@ const { values: options } = parseArgs({
     deflate: { type: 'boolean', default: false },
     protocols: { type: 'string', default: '' },
     refuse: { type: 'string' },
+    fragment: { type: 'string', default: '1' },
+    delay: { type: 'string', default: '0' },
   },
 });
 
@@ -53,10 +58,19 @@ const commands = {
   fragments: (socket, words) => words.forEach((word, at) => socket.send(word, { fin: at === words.length - 1 })),
 };
 
+function sendPieces(socket, data, count) {
+  const size = Math.max(1, Math.ceil(data.length / count));
+  let at = 0;
+  do {
+    socket.send(data.subarray(at, at + size), { binary: true, fin: at + size >= data.length });
+    at += size;
+  } while (at < data.length);
+}
+
 function answer(socket, request, data, isBinary) {
   const digest = crypto.createHash('sha256').update(data).digest('hex');
   say({ event: 'message', binary: isBinary, length: data.length, sha256: digest });
-  if (isBinary) return socket.send(data, { binary: true });
+  if (isBinary) return sendPieces(socket, data, Number(options.fragment));
   const text = data.toString();
   const [name, ...words] = text.slice(1).split(' ');
   if (text.startsWith('/') && commands[name]) return commands[name](socket, words, request);
@@ -78,7 +92,9 @@ const server = http.createServer((request, response) => {
 });
 
 server.on('upgrade', (request, socket, head) => {
-  if (!options.refuse) return sockets.handleUpgrade(request, socket, head, (peer) => sockets.emit('connection', peer, request));
+  const accept = () => sockets.handleUpgrade(request, socket, head, (peer) => sockets.emit('connection', peer, request));
+  const delay = Number(options.delay);
+  if (!options.refuse) return delay ? setTimeout(accept, delay) : accept();
   say({ event: 'refused', url: request.url });
   const body = 'no sockets for you\n';
   return socket.end(

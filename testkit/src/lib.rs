@@ -20,12 +20,15 @@ mod browser;
 mod client;
 mod config;
 mod deadline;
+pub mod dns;
 mod gateway;
 mod message;
 pub mod network;
 pub mod node;
 mod place;
 mod process;
+pub mod python;
+mod script;
 pub mod websocket;
 mod wire;
 mod world;
@@ -39,7 +42,7 @@ pub use message::{Body, Framing, Head, Request, Response, parse_responses};
 pub use nix::sys::signal::Signal;
 pub use place::Place;
 pub use process::{Finished, Process, run};
-/// The orders to and the reports from the scripts of [`node`] are JSON.
+/// The orders to and the reports from the scripts of [`node`] and [`python`] are JSON.
 pub use serde_json::{Value, json};
 pub use wire::{Endpoint, Wire};
 pub use world::World;

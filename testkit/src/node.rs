@@ -1,139 +1,54 @@
 //! The real WebSocket peers from npm: the recipe's echo server and a scripted client on `ws`, and `wscat` in a
-//! terminal. Each is a child process that is killed with its handle (and with the test's thread, should that die).
+//! terminal.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use crate::network::Far;
+use crate::script::{Piped, Runner};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
-
-/// How long a process of this module may take for its next event.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use crate::script::{Client, Echo, PATIENCE};
 
 fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
     assert!(
-        folder.join("node_modules/ws").is_dir(),
-        "the tests need node's packages: run `cargo xtask test` once, or `npm ci` in testkit/node"
+        folder.join("node_modules/socket.io").is_dir(),
+        "the tests need node's packages: run `cargo xtask setup` once, or `npm ci` in testkit/node"
     );
     folder
 }
 
-/// A child process, killed on drop.
-#[derive(Debug)]
-struct Process(Child);
-
-impl Process {
-    /// Starts a program that dies with the calling thread. `setpriv` does that without a line of unsafe code here.
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", program])
-            .args(arguments)
-            .current_dir(folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
-        Self(child)
-    }
-
-    fn stdin(&mut self) -> &mut ChildStdin {
-        self.0.stdin.as_mut().expect("standard input is piped")
-    }
+/// `script` of `testkit/node`, run here.
+fn runner(script: &str) -> Runner {
+    Runner { words: vec!["node".into(), script.into()], folder: folder() }
 }
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended already, which is what they are for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The JSON lines of a script of `testkit/node`.
-#[derive(Debug)]
-struct Script {
-    process: Process,
-    lines: Receiver<String>,
-    name: &'static str,
-}
-
-impl Script {
-    fn start(name: &'static str, arguments: &[&str]) -> Self {
-        let mut process = Process::start("node", &[&[name], arguments].concat());
-        let output = process.0.stdout.take().expect("standard output is piped");
-        let (sender, lines) = mpsc::channel();
-        // The thread ends with the process, whose end closes the pipe.
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { process, lines, name }
-    }
-
-    /// The next event, whatever it is; none once the process has ended.
-    fn next(&self, deadline: Instant) -> Option<Value> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.lines.recv_timeout(left) {
-            Ok(line) => Some(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}: {line}", self.name))),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("{}: nothing happened in time", self.name),
-        }
-    }
-
-    /// Skips to the next event of that name.
-    fn until(&self, event: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        let mut skipped = Vec::new();
-        while let Some(found) = self.next(deadline) {
-            if found["event"] == event {
-                return found;
-            }
-            skipped.push(found);
-        }
-        panic!("{}: ended before {event:?} came; saw {skipped:?}", self.name)
-    }
-}
-
-/// The recipe's server: `ws` behind node's own HTTP server.
-#[derive(Debug)]
-pub struct Echo(Script);
 
 impl Echo {
-    /// Starts it on `address` and waits until it listens. `options` are those at the top of `testkit/node/echo.js`.
+    /// Starts the server on `ws` on `address` and waits until it listens. `options` are those at the top of
+    /// `testkit/node/echo.js`.
     pub fn start(address: SocketAddr, options: &[&str]) -> Self {
-        let (host, port) = (address.ip().to_string(), address.port().to_string());
-        let script = Script::start("echo.js", &[&["--host", &host, "--port", &port], options].concat());
-        script.until("ready");
-        Self(script)
+        Self::run(&runner("echo.js"), address, options)
     }
 
-    /// Waits for the next event of that name that the server tells of: `open`, `message`, `ping`, `pong`, `close`, …
-    pub fn until(&self, event: &str) -> Value {
-        self.0.until(event)
-    }
-
-    /// The process itself, for a test that stops or kills it.
-    pub fn pid(&self) -> u32 {
-        self.0.process.0.id()
+    /// The same, at the far end of a line.
+    pub fn start_at(far: &Far, address: SocketAddr, options: &[&str]) -> Self {
+        Self::run(&far.runner(runner("echo.js")), address, options)
     }
 }
 
-/// A client on `ws` that does what it is told.
-#[derive(Debug)]
-pub struct Client(Script);
-
 impl Client {
-    /// Starts it towards `url` and waits for nothing. `options` are those at the top of `testkit/node/client.js`.
+    /// Starts the client on `ws` towards `url` and waits for nothing. `options` are those at the top of
+    /// `testkit/node/client.js`.
     pub fn start(url: &str, options: &[&str]) -> Self {
-        Self(Script::start("client.js", &[&[url], options].concat()))
+        Self::run(&runner("client.js"), url, options)
+    }
+
+    /// The same, at the far end of a line.
+    pub fn start_at(far: &Far, url: &str, options: &[&str]) -> Self {
+        Self::run(&far.runner(runner("client.js")), url, options)
     }
 
     /// Starts it and waits until its socket is open.
@@ -142,32 +57,24 @@ impl Client {
         client.until("open");
         client
     }
+}
 
-    /// Gives one order, for example `json!({"ping": "x"})`.
-    pub fn does(&mut self, order: &Value) {
-        writeln!(self.0.process.stdin(), "{order}").expect("the client still reads its orders");
-    }
+/// Starts one replica of a real socket.io server on `address` and waits until it listens. `options` are those at the top
+/// of `testkit/node/socket-io-server.js`.
+pub fn socket_io_server(address: SocketAddr, options: &[&str]) -> Echo {
+    Echo::run(&runner("socket-io-server.js"), address, options)
+}
 
-    /// Sends a text message.
-    pub fn says(&mut self, text: &str) {
-        self.does(&json!({ "text": text }));
-    }
-
-    /// Waits for the next message, which has to be this text.
-    pub fn hears(&self, text: &str) {
-        assert_eq!(self.until("message")["text"], text);
-    }
-
-    /// Waits for the next event of that name: `open`, `message`, `sent`, `ping`, `pong`, `close`, `response`, `error`.
-    pub fn until(&self, event: &str) -> Value {
-        self.0.until(event)
-    }
+/// Starts a real socket.io client towards `url` and waits for nothing. `options` are those at the top of
+/// `testkit/node/socket-io-client.js`.
+pub fn socket_io_client(url: &str, options: &[&str]) -> Client {
+    Client::run(&runner("socket-io-client.js"), url, options)
 }
 
 /// `wscat` as a person uses it: in a terminal, which `script` of util-linux provides.
 #[derive(Debug)]
 pub struct Wscat {
-    process: Process,
+    process: Piped,
     output: Receiver<Vec<u8>>,
     seen: String,
 }
@@ -176,7 +83,7 @@ impl Wscat {
     /// Starts `wscat --connect URL` with more arguments.
     pub fn connect(url: &str, arguments: &[&str]) -> Self {
         let command = [&["node_modules/.bin/wscat", "--no-color", "--slash", "--connect", url], arguments].concat();
-        let mut process = Process::start("script", &["-q", "-f", "-e", "-c", &command.join(" "), "/dev/null"]);
+        let mut process = Piped::start(&["script", "-q", "-f", "-e", "-c", &command.join(" "), "/dev/null"], &folder());
         let mut terminal = process.0.stdout.take().expect("standard output is piped");
         let (sender, output) = mpsc::channel();
         thread::spawn(move || {

@@ -223,6 +223,21 @@ impl Peer {
         }
     }
 
+    /// What comes within `time`, if anything does.
+    pub fn hears_within(&mut self, time: Duration) -> Heard {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(frame) = Frame::take(&mut self.unread) {
+                return Heard::Frame(frame);
+            }
+            match self.reads_once(deadline) {
+                Got::Bytes => {}
+                Got::End => return Heard::End,
+                Got::Nothing => return Heard::Nothing,
+            }
+        }
+    }
+
     /// Waits for one whole text message in one frame.
     pub fn hears_text(&mut self, expected: &str) {
         assert_eq!(self.hears(), Frame::text(expected));
@@ -346,6 +361,17 @@ impl Peer {
         let shown = &self.unread[..self.unread.len().min(500)];
         String::from_utf8_lossy(shown).into_owned()
     }
+}
+
+/// What [`Peer::hears_within`] heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A whole frame.
+    Frame(Frame),
+    /// The other side has ended.
+    End,
+    /// Nothing, or not yet a whole frame.
+    Nothing,
 }
 
 /// What one read gave.

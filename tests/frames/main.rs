@@ -17,8 +17,9 @@ use culvert_testkit::{Signal, World, json, world};
 /// How long an end may take that is due at once.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How much a gateway may grow by while far more passes through it: its allocator takes memory in steps of megabytes.
-const GROWTH_BYTES_MAX: usize = 8 << 20;
+/// How much a gateway may grow by while far more passes through it: its allocator takes memory in steps of two megabytes, and
+/// sometimes several at once.
+const GROWTH_BYTES_MAX: usize = 12 << 20;
 
 /// A location with these directives in front of port 9001; `main` stands outside of `http`.
 fn site_in(main: &str, directives: &str) -> String {

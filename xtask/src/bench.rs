@@ -1,149 +1,160 @@
-//! `cargo xtask bench`: what a round trip through Culvert costs, next to nginx on the same machine in the same minute.
+//! `cargo xtask bench`: what Culvert costs, next to nginx, HAProxy and Caddy on the same machine in the same minutes.
 //!
-//! Both proxies run one worker with the same configuration file, in front of the same backend, driven by the same
-//! generator. They take turns (A B A B …), so that whatever the machine is doing hits both. What is compared is the CPU
-//! time of the proxy's own processes, user and system, per round trip: it doesn't depend on how fast the load comes. Each
+//! All proxies say the same in their own languages (`bench/peers`), have one worker and the same backend behind them, and
+//! are driven by the same generator. They take turns, each sample with a process of its own, so that whatever the machine
+//! is doing hits all of them. What is compared is the CPU time and the memory of the proxy's own processes. Each
 //! measurement is bounded in time, and so is their number.
 
 mod backend;
-mod cpu;
+mod configuration;
+mod core;
+mod findings;
 mod frame;
+mod growth;
+mod instructions;
+mod kernel;
 mod load;
+mod machine;
+mod options;
 mod peer;
+mod plots;
+mod process;
+mod progress;
 mod report;
+mod results;
 mod row;
+mod rows;
+mod sample;
+mod section;
+mod sizes;
+mod statistics;
+mod syscalls;
 
 use crate::command::{self, cargo};
-use crate::root;
-use anyhow::{Context, Result, anyhow, bail};
-use load::Sample;
-use peer::{Peer, Running};
-use row::Row;
-use std::net::SocketAddr;
+use crate::setup;
+use anyhow::{Context, Result, bail, ensure};
+use findings::Findings;
+use options::Options;
+use peer::{Ground, Kind, Peer};
+use progress::Progress;
+use rustix::fs::{FlockOperation, flock};
+use section::Section;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
+use tokio::net::UnixDatagram;
 use tokio::runtime::{Builder, Runtime};
 
-const HELP: &str = "\
-Usage: cargo xtask bench [ROW]... [--rounds N] [--seconds S] [--check] [--list]
-
-Measures Culvert against nginx, interleaved, and prints the CPU time per round trip, or
-the memory per idle socket, the medians over all rounds, and their ratio.
-
-  ROW            only these rows; --list shows what there is
-  --rounds N     how often each proxy is measured per row (default: 5, at most 50)
-  --seconds S    how long each measurement takes (default: 3, at most 60)
-  --peers A,B    who is compared, the first with the others (default: culvert,nginx)
-  --check        fails when a ratio is above its target
-";
-
-/// How often and how long at most: a bench must end by itself.
-const ROUNDS_MAX: usize = 50;
-const SECONDS_MAX: f64 = 60.0;
-
-/// What one run of the bench does.
-struct Plan {
-    rows: Vec<&'static Row>,
+/// All that a measurement needs.
+struct Bench {
     peers: Vec<Peer>,
     rounds: usize,
     window: Duration,
-    check: bool,
+    ground: Ground,
+    runtime: Runtime,
+    progress: Progress,
+    tunnels_max: usize,
 }
 
 /// Runs the bench.
 pub(crate) fn run(words: Vec<String>) -> Result<()> {
-    let Some(plan) = read(words)? else { return Ok(()) };
-    if plan.peers.iter().any(|peer| peer.name == "culvert") {
+    let Some(options) = options::read(words.clone())? else { return Ok(()) };
+    if cfg!(debug_assertions) {
+        // The generator has to be faster than what it measures.
+        let release = ["run", "--quiet", "--release", "--package", "xtask", "--", "bench"];
+        return Err(cargo(&release).args(words).exec()).context("could not run the bench as a release build");
+    }
+    let _alone = alone()?;
+    setup::install_peers();
+    let peers = find_peers(&options)?;
+    let directory = tempfile::Builder::new().prefix("culvert-bench-").tempdir()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let tunnels_max = core::tunnels_max();
+    core::keep_off_the_proxys();
+    let backends = runtime.block_on(backend::start()).context("the backend did not start")?;
+    let ground = Ground::new(directory.path(), backends);
+    runtime.block_on(async { swallow_logs(&ground) })?;
+    let kinds: Vec<Kind> = peers.iter().map(|peer| peer.kind).collect();
+    let progress = Progress::new(options.steps(&kinds));
+    let bench = Bench { peers, rounds: options.rounds, window: options.window, ground, runtime, progress, tunnels_max };
+    bench.measure(&options)
+}
+
+impl Bench {
+    fn measure(&self, options: &Options) -> Result<()> {
+        let mut findings = Findings {
+            rounds: self.rounds,
+            window: self.window,
+            kinds: self.peers.iter().map(|peer| peer.kind).collect(),
+            ..Findings::default()
+        };
+        let (mut within, mut failed) = (true, false);
+        for row in &options.rows {
+            let row = rows::measure(self, row, options);
+            within &= report::print(&self.progress, &row);
+            failed |= row.failed;
+            findings.rows.push(row);
+        }
+        for section in &options.sections {
+            self.measure_section(*section, &mut findings)?;
+        }
+        if options.write {
+            findings.write(&self.peers)?;
+        }
+        ensure!(!failed, "a measurement failed");
+        ensure!(within || !options.check, "a figure is above its target");
+        Ok(())
+    }
+
+    fn measure_section(&self, section: Section, findings: &mut Findings) -> Result<()> {
+        match section {
+            Section::Sizes => findings.sizes = sizes::measure(self)?,
+            Section::Growth => findings.growth = growth::measure(self)?,
+            Section::Syscalls => findings.syscalls = syscalls::measure(self)?.unwrap_or_default(),
+            Section::Instructions => findings.instructions = instructions::measure(self)?.unwrap_or_default(),
+            Section::Kernel => findings.kernel = kernel::measure(self)?,
+        }
+        Ok(())
+    }
+}
+
+/// Makes sure that no other bench runs: they would measure each other. Dropping the file lets the next one in.
+fn alone() -> Result<File> {
+    let path = std::env::temp_dir().join("culvert-bench.lock");
+    let file = File::create(&path).with_context(|| format!("could not create {}", path.display()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => bail!("another bench is running, and the two would measure each other"),
+    }
+}
+
+/// The peers that are asked for and there.
+fn find_peers(options: &Options) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for words in &options.peers {
+        match Peer::named(words)? {
+            Some(peer) => peers.push(peer),
+            None => println!("{words} is not installed here and left out"),
+        }
+    }
+    if let Some(program) = &options.culvert {
+        peers.iter_mut().filter(|peer| peer.kind.is_culvert()).for_each(|peer| peer.program.clone_from(program));
+    }
+    if peers.iter().any(|peer| peer.program == Kind::built_culvert()) {
         command::run(&mut cargo(&["build", "--release", "--package", "culvert"]))?;
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let backend = runtime.block_on(backend::start()).context("the backend did not start")?;
-    let directory = tempfile::Builder::new().prefix("culvert-bench-").tempdir()?;
-    let start = |peer: &Peer| peer.start(directory.path(), backend);
-    let running: Vec<Running> = plan.peers.iter().map(start).collect::<Result<_>>()?;
-    cpu::keep_off_the_proxies_core();
-    let mut within = true;
-    for row in &plan.rows {
-        let samples = measure(&plan, row, &running, &start, &runtime)?;
-        within &= report::print(row, &plan.peers, &samples);
-    }
-    match within || !plan.check {
-        true => Ok(()),
-        false => bail!("a ratio is above its target"),
+    match peers.is_empty() {
+        true => bail!("none of the peers is installed"),
+        false => Ok(peers),
     }
 }
 
-/// All rounds of one row: for each peer, its samples.
-fn measure(
-    plan: &Plan,
-    row: &Row,
-    running: &[Running],
-    start: &impl Fn(&Peer) -> Result<Running>,
-    runtime: &Runtime,
-) -> Result<Vec<Vec<Sample>>> {
-    println!("\n{}: {}", row.name, row.what);
-    let mut samples = vec![Vec::new(); running.len()];
-    for round in 1..=plan.rounds {
-        for ((nth, peer), samples) in running.iter().enumerate().zip(&mut samples) {
-            // Memory is weighed in a process of its own: one that was loaded before has room left over.
-            let fresh = matches!(row.load, row::Load::Idle { .. }).then(|| start(&plan.peers[nth])).transpose()?;
-            let peer = fresh.as_ref().unwrap_or(peer);
-            let sample = runtime
-                .block_on(load::drive(&row.load, peer, plan.window))
-                .with_context(|| format!("{} under {}", peer.name, row.name))?;
-            println!("  round {round}/{}  {:<8} {sample}", plan.rounds, peer.name);
-            samples.push(sample);
-        }
-    }
-    Ok(samples)
-}
-
-/// Reads the words; `None` when there is nothing left to do.
-fn read(words: Vec<String>) -> Result<Option<Plan>> {
-    use lexopt::prelude::*;
-    let mut parser = lexopt::Parser::from_args(words);
-    let (mut rounds, mut seconds, mut check, mut rows) = (5_usize, 3.0_f64, false, Vec::new());
-    let mut peers = "culvert,nginx".to_owned();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("rounds") => rounds = parser.value()?.parse()?,
-            Long("seconds") => seconds = parser.value()?.parse()?,
-            Long("peers") => peers = parser.value()?.string()?,
-            Long("check") => check = true,
-            Long("list") => {
-                row::ALL.iter().for_each(|row| println!("{:<16} {}", row.name, row.what));
-                return Ok(None);
-            }
-            Short('h') | Long("help") => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            Value(name) => rows.push(row::named(&name.string()?)?),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if !(1..=ROUNDS_MAX).contains(&rounds) || !(0.1..=SECONDS_MAX).contains(&seconds) {
-        bail!("between 1 and {ROUNDS_MAX} rounds of 0.1 to {SECONDS_MAX} seconds are possible");
-    }
-    if rows.is_empty() {
-        rows = row::ALL.iter().collect();
-    }
-    let peers = peers.split(',').map(Peer::named).collect::<Result<_>>()?;
-    Ok(Some(Plan { rows, peers, rounds, window: Duration::from_secs_f64(seconds), check }))
-}
-
-/// A free loopback address for a proxy. Nothing holds it until the proxy does, which is soon.
-fn free_address() -> Result<SocketAddr> {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| anyhow!("no free port: {error}"))?;
-    Ok(probe.local_addr()?)
-}
-
-/// The configuration that all peers run, with its words filled in.
-fn configuration(name: &str, directory: &std::path::Path, listen: SocketAddr, backend: SocketAddr) -> Result<String> {
-    let path = root().join("bench/peers/nginx.conf");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    Ok(text
-        .replace("{name}", name)
-        .replace("{directory}", &directory.display().to_string())
-        .replace("{listen}", &listen.to_string())
-        .replace("{backend}", &backend.to_string()))
+/// Reads what HAProxy logs, and forgets it.
+fn swallow_logs(ground: &Ground) -> Result<()> {
+    let socket = UnixDatagram::bind(ground.log_socket()).context("no socket for logs")?;
+    tokio::spawn(async move {
+        let mut line = [0; 2048];
+        while socket.recv(&mut line).await.is_ok() {}
+    });
+    Ok(())
 }

@@ -1,8 +1,9 @@
-//! What people run while developing Culvert: `cargo xtask test`, `cargo xtask docs`, `cargo xtask bench`.
+//! What people run while developing Culvert: `cargo xtask test`, `cargo xtask docs`, `cargo xtask bench`, `cargo xtask fuzz`.
 
 mod bench;
 mod command;
 mod docs;
+mod fuzz;
 mod setup;
 mod test;
 
@@ -20,6 +21,7 @@ Usage: cargo xtask TASK
   docs [--check]         writes docs/reference from the tables that the program runs on;
                          with --check, only says whether it is up to date
   bench [ROW]...         measures Culvert against nginx; \"bench --help\" says more
+  fuzz [TARGET]...       hostile input for parsers and state machines; \"fuzz --help\" says more
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn run(task: &str, words: Vec<String>) -> Result<()> {
         "setup" => setup::run(),
         "docs" => docs::run(&words),
         "bench" => bench::run(words),
+        "fuzz" => fuzz::run(words),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");
             Ok(())

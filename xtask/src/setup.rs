@@ -1,26 +1,74 @@
-//! Installs what the tests need and what is missing: Debian's packages, and the npm packages of the test kit.
+//! Installs what the tests and the bench need and what is missing: Debian's packages, and the npm packages of the test kit.
 
 use crate::command::{self, find};
 use crate::root;
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::Command;
 
-/// A program that the tests run, and the Debian package that has it.
+/// Something that has to be there, and the Debian package that has it.
 struct Need {
-    program: &'static str,
+    sign: Sign,
     package: &'static str,
 }
 
+/// What tells that a package is installed.
+enum Sign {
+    /// A program of this name, wherever programs are looked for.
+    Program(&'static str),
+    /// A file at this path: of libraries, and of programs that have to be Debian's own.
+    File(&'static str),
+}
+
 /// Real peers are the tests' judges, so they are needed, not optional.
-const NEEDS: [Need; 7] = [
-    Need { program: "nginx", package: "nginx-light" },
-    Need { program: "haproxy", package: "haproxy" },
-    Need { program: "curl", package: "curl" },
-    Need { program: "node", package: "nodejs" },
-    Need { program: "npm", package: "npm" },
-    Need { program: "chromium", package: "chromium" },
-    Need { program: "ip", package: "iproute2" },
+const NEEDS: [Need; 12] = [
+    Need::program("make", "make"),
+    // libFuzzer, for `cargo xtask fuzz`, is built by it.
+    Need::program("c++", "g++"),
+    Need::program("nginx", "nginx-light"),
+    Need::program("haproxy", "haproxy"),
+    Need::program("curl", "curl"),
+    Need::program("node", "nodejs"),
+    Need::program("npm", "npm"),
+    Need::program("chromium", "chromium"),
+    Need::program("ip", "iproute2"),
+    Need::file("/usr/sbin/dnsmasq", "dnsmasq-base"),
+    // Debian's packages for Python are seen by Debian's Python alone.
+    Need::file("/usr/bin/python3", "python3"),
+    Need::file("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
 ];
+
+/// What a bench compares Culvert with and measures it by. It does without what can't be installed.
+const PEERS: [Need; 5] = [
+    Need::program("nginx", "nginx-light"),
+    Need::program("haproxy", "haproxy"),
+    Need::program("caddy", "caddy"),
+    Need::program("strace", "strace"),
+    Need::program("valgrind", "valgrind"),
+];
+
+impl Need {
+    const fn program(name: &'static str, package: &'static str) -> Need {
+        Need { sign: Sign::Program(name), package }
+    }
+
+    const fn file(path: &'static str, package: &'static str) -> Need {
+        Need { sign: Sign::File(path), package }
+    }
+
+    fn is_met(&self) -> bool {
+        match self.sign {
+            Sign::Program(name) => find(name).is_some(),
+            Sign::File(path) => Path::new(path).is_file(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.sign {
+            Sign::Program(name) | Sign::File(name) => name,
+        }
+    }
+}
 
 /// Installs packages, as root. Debian starts a server when it installs it, unless a policy says no (101, "action
 /// forbidden by policy"), and a server of somebody else's on port 80 is nothing that a test should leave behind.
@@ -39,17 +87,23 @@ apt-get -q install -y --no-install-recommends \"$@\"
 
 /// Installs all that is missing.
 pub(crate) fn run() -> Result<()> {
-    install_packages()?;
+    install_packages("The tests need", &NEEDS)?;
     install_node_modules()
 }
 
-fn install_packages() -> Result<()> {
-    let missing: Vec<&str> =
-        NEEDS.iter().filter(|need| find(need.program).is_none()).map(|need| need.package).collect();
+/// Installs what a bench runs beside Culvert, as far as it can.
+pub(crate) fn install_peers() {
+    if let Err(error) = install_packages("The bench runs", &PEERS) {
+        println!("The bench goes on without: {error:#}");
+    }
+}
+
+fn install_packages(who: &str, needs: &[Need]) -> Result<()> {
+    let missing: Vec<&str> = needs.iter().filter(|need| !need.is_met()).map(|need| need.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    println!("The tests need packages that are not installed: {}", missing.join(" "));
+    println!("{who} packages that are not installed: {}", missing.join(" "));
     if find("apt-get").is_none() {
         bail!("there is no apt-get here; please install them and try again");
     }
@@ -63,8 +117,8 @@ fn install_packages() -> Result<()> {
         (false, None) => bail!("installing them takes root; please run: apt-get install {}", missing.join(" ")),
     };
     command::run(command.args(["-c", INSTALL, "install"]).args(&missing))?;
-    match NEEDS.iter().find(|need| find(need.program).is_none()) {
-        Some(need) => bail!("{} is still missing after {} was installed", need.program, need.package),
+    match needs.iter().find(|need| !need.is_met()) {
+        Some(need) => bail!("{} is still missing after {} was installed", need.name(), need.package),
         None => Ok(()),
     }
 }

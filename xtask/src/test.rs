@@ -1,8 +1,9 @@
 //! `cargo xtask test`: what has to hold, in one command, on a fresh machine.
 
 use crate::command::{self, cargo, find};
-use crate::setup;
+use crate::{root, setup};
 use anyhow::{Result, bail};
+use std::process::Command;
 
 /// Installs what is missing, then runs every check, so that one run tells everything that is broken. The tests come last:
 /// their summary is what is looked for at the end.
@@ -12,14 +13,15 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return command::run(cargo(&runner()).args(words));
     }
     let checks = [
-        ("formatting", vec!["fmt", "--all", "--check"]),
-        ("lints", vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
-        ("documentation tests", vec!["test", "--workspace", "--doc", "--quiet"]),
-        ("tests", runner()),
+        ("formatting", cargo(&["fmt", "--all", "--check"])),
+        ("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
+        ("fuzz targets", fuzz_targets()),
+        ("documentation tests", cargo(&["test", "--workspace", "--doc", "--quiet"])),
+        ("tests", cargo(&runner())),
     ];
     let mut failed = Vec::new();
-    for (name, arguments) in checks {
-        if let Err(error) = command::run(&mut cargo(&arguments)) {
+    for (name, mut check) in checks {
+        if let Err(error) = command::run(&mut check) {
             eprintln!("xtask: {error:#}");
             failed.push(name);
         }
@@ -28,6 +30,16 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         true => Ok(()),
         false => bail!("failed: {}", failed.join(", ")),
     }
+}
+
+/// Whether the fuzz targets, a workspace of their own, still fit the crates that they are about.
+fn fuzz_targets() -> Command {
+    let mut check =
+        cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz", "--bins", "--quiet"]);
+    // Nothing is linked, so libFuzzer need not be built, which would take a C++ compiler and its time. Any file that exists
+    // passes for the library.
+    check.env("CUSTOM_LIBFUZZER_PATH", root().join("fuzz/Cargo.toml"));
+    check
 }
 
 /// nextest where it is installed, since it gives every test a process of its own; else what cargo has.

@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::config::*;
+use crate::directives::websocket::CLOSE_TIMEOUT;
 use bytes::Bytes;
 use culvert_engine::retry::RetryOn;
 use culvert_engine::route::LocationTree;
@@ -126,7 +127,7 @@ fn websocket() -> WebSocketSettings {
         origins: None,
         subprotocols: None,
         deflate: Deflate::Pass,
-        close_timeout: Duration::from_secs(5),
+        close_timeout: CLOSE_TIMEOUT,
         log_open: false,
     }
 }

@@ -32,7 +32,10 @@ use directives::zones::Zones;
 use parser::Parsed;
 use registry::{Contexts, Meaning};
 use scope::{Scope, World};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use suggest::Suggestions;
 use syntax::{Block, Directive, Word};
 use variables::Variables;
 
@@ -83,6 +86,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         formats: Formats::new(),
         zones: Zones::default(),
         matches: Vec::new(),
+        suggestions: Suggestions::default(),
         diagnostics,
     };
     world.variables.note_definitions(&items);
@@ -92,8 +96,8 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
     finish(world, sources, incomplete)
 }
 
-fn finish(world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded, Report> {
-    let (slots, unknown) = world.variables.finish();
+fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded, Report> {
+    let (slots, unknown) = world.variables.finish(&mut world.suggestions);
     let mut diagnostics = world.diagnostics;
     if !incomplete {
         diagnostics.extend(unknown);
@@ -111,11 +115,16 @@ fn finish(world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded
 /// Keeps the first reading of each file and drops the text of `-g`; the spans of `diagnostics` follow.
 fn once_each(all: Vec<Source>, diagnostics: &mut [Diagnostic]) -> Vec<Source> {
     let mut kept: Vec<Source> = Vec::new();
+    let mut numbers: HashMap<Arc<Path>, usize> = HashMap::new();
     let mut moved: Vec<Option<usize>> = Vec::new();
     for source in all {
-        let known = kept.iter().position(|other| other.path == source.path);
-        moved.push(known.or_else(|| (!source.is_parameter).then_some(kept.len())));
-        if known.is_none() && !source.is_parameter {
+        if source.is_parameter {
+            moved.push(None);
+            continue;
+        }
+        let number = *numbers.entry(source.path.clone()).or_insert(kept.len());
+        moved.push(Some(number));
+        if number == kept.len() {
             kept.push(source);
         }
     }

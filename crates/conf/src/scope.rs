@@ -11,7 +11,7 @@ use crate::directives::log::Formats;
 use crate::directives::unsupported;
 use crate::directives::zones::Zones;
 use crate::registry::{self, Arity, Contexts, Meaning, Phase, Row};
-use crate::suggest;
+use crate::suggest::Suggestions;
 use crate::syntax::{Block, Directive};
 use crate::variables::Variables;
 use culvert_engine::health::Match;
@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) zones: Zones,
     /// The `match` blocks.
     pub(crate) matches: Vec<Arc<Match>>,
+    /// What misspelt names may have meant.
+    pub(crate) suggestions: Suggestions,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -123,7 +125,7 @@ impl<'w> Scope<'w> {
 
     fn look_up(&mut self, directive: &Directive) -> Option<&'static Row> {
         let found = match registry::meaning(directive.name()) {
-            None => Err(unknown(directive)),
+            None => Err(self.unknown(directive)),
             Some(Meaning::Unsupported(group)) => unsupported::check(directive, group).map(|()| None),
             Some(Meaning::NoEffect(row)) => check_no_effect(self.context, row, directive).map(|()| None),
             Some(Meaning::Works(rows)) => choose(self.context, rows, directive).map(Some),
@@ -132,6 +134,14 @@ impl<'w> Scope<'w> {
             self.fault(directive, fault);
             None
         })
+    }
+
+    fn unknown(&mut self, directive: &Directive) -> Fault {
+        let fault = Fault::new(format!("unknown directive \"{}\"", directive.name()));
+        match self.world.suggestions.nearest(directive.name(), registry::names()) {
+            Some(name) => fault.hint(format!("did you mean \"{name}\"?")),
+            None => fault,
+        }
     }
 
     /// Whether this is the first directive of its name in this block, so that it replaces an inherited list.
@@ -226,14 +236,6 @@ pub(crate) fn push<T: Clone>(list: &mut Arc<[T]>, is_first: bool, item: T) {
     let mut items = if is_first { Vec::new() } else { list.to_vec() };
     items.push(item);
     *list = items.into();
-}
-
-fn unknown(directive: &Directive) -> Fault {
-    let fault = Fault::new(format!("unknown directive \"{}\"", directive.name()));
-    match suggest::nearest(directive.name(), registry::names()) {
-        Some(name) => fault.hint(format!("did you mean \"{name}\"?")),
-        None => fault,
-    }
 }
 
 /// The row that applies in this block, after nginx's checks in nginx's order.

@@ -7,7 +7,7 @@ use crate::config::{Level, Place, Slot, SlotKind};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::registry::{self, Meaning};
 use crate::source::Span;
-use crate::suggest;
+use crate::suggest::Suggestions;
 use crate::syntax::{Directive, Word};
 use culvert_engine::pattern::Pattern;
 use culvert_engine::template::{Template, TemplateError};
@@ -176,7 +176,7 @@ impl Variables {
     }
 
     /// The slots, and a diagnostic for each that nothing defines.
-    pub(crate) fn finish(self) -> (Vec<Slot>, Vec<Diagnostic>) {
+    pub(crate) fn finish(self, suggestions: &mut Suggestions) -> (Vec<Slot>, Vec<Diagnostic>) {
         let mut slots = Vec::new();
         let mut unknown = Vec::new();
         let defined: Vec<&str> =
@@ -184,7 +184,7 @@ impl Variables {
         for draft in &self.slots {
             let is_noted = self.defined.contains(&draft.name) || self.refused.contains(&draft.name);
             if draft.kind.is_none() && !is_noted {
-                unknown.push(unknown_variable(draft, &defined));
+                unknown.push(unknown_variable(draft, &defined, suggestions));
             }
             slots.push(Slot { name: draft.name.clone(), kind: draft.kind.unwrap_or(SlotKind::Assigned) });
         }
@@ -201,13 +201,13 @@ fn is_definable(found: &Variable, name: &str) -> bool {
     }
 }
 
-fn unknown_variable(draft: &Draft, defined: &[&str]) -> Diagnostic {
+fn unknown_variable(draft: &Draft, defined: &[&str], suggestions: &mut Suggestions) -> Diagnostic {
     let name = draft.name.as_str();
     let candidates = variable::TABLE.iter().map(|row| row.name).chain(defined.iter().copied());
     let suggestion = if NGINX_ONLY.iter().any(|prefix| name.starts_with(prefix)) {
         Some("nginx has this variable; Culvert does not support it yet".to_owned())
     } else {
-        suggest::nearest(name, candidates).map(|near| format!("did you mean \"${near}\"?"))
+        suggestions.nearest(name, candidates).map(|near| format!("did you mean \"${near}\"?"))
     };
     let Use { place, span, order } = draft.first_use.clone();
     Diagnostic {

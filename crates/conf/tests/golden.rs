@@ -47,9 +47,14 @@ fn answers(text: &str) -> String {
     for case in text.split("### ").skip(1) {
         let (title, body) = case.split_once('\n').expect("a case has a body");
         let context = title.rsplit_once('[').map_or("", |(_, context)| context.trim_end_matches(']'));
-        let _ = write!(out, "### {title}\n{}", answer(context, &body.replace("LONG", &"x".repeat(5000))));
+        let _ = write!(out, "### {title}\n{}", answer(context, &spelt_out(body)));
     }
     out
+}
+
+/// What would be too long to write down.
+fn spelt_out(body: &str) -> String {
+    body.replace("LONG", &"x".repeat(5000)).replace("DEEP", &"location / {\n".repeat(5000))
 }
 
 fn answer(context: &str, body: &str) -> String {

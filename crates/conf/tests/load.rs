@@ -3,6 +3,9 @@
 use culvert_conf::config::{Level, LogTarget};
 use culvert_conf::{Options, Report, load};
 use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -146,6 +149,92 @@ fn bytes_that_are_not_utf_8_are_replaced_with_a_warning() {
     let loaded = load(&options(&folder, text)).expect("a good configuration");
     assert_eq!(loaded.warnings.len(), 1, "comments may hold anything");
     assert!(loaded.warnings[0].message.contains("not valid UTF-8"));
+}
+
+#[test]
+fn a_hundred_nested_blocks_are_read_and_one_more_is_not() {
+    let folder = folder();
+    let nested = |levels: usize| format!("server {{\n{}{}}}", "location / {\n".repeat(levels), "}".repeat(levels));
+    assert!(load(&options(&folder, nested(99))).is_ok());
+    let report = fails(&options(&folder, nested(100)));
+    let shown = report.render_terminal("culvert", false).replace(&*folder.path().to_string_lossy(), "DIR");
+    let expected = concat!(
+        "culvert: [emerg] too many nested blocks in DIR/nginx.conf:101\n",
+        "    |\n",
+        "101 | location / {\n",
+        "    | ^^^^^^^^\n",
+    );
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn blocks_of_included_files_count_as_the_blocks_around_them() {
+    let folder = folder();
+    fs::write(folder.path().join("deep.inc"), "location / {".repeat(60) + &"}".repeat(60))
+        .expect("a writable directory");
+    let text = format!("server {{ {} include deep.inc; {} }}", "location / {".repeat(60), "}".repeat(60));
+    let lines = fails(&options(&folder, text)).lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("[emerg] too many nested blocks in ") && lines[0].ends_with("deep.inc:1"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn files_that_include_each_other_in_a_long_row_end_in_a_message() {
+    let folder = folder();
+    for number in 0..200 {
+        let text = format!("include {}.inc;", number + 1);
+        fs::write(folder.path().join(format!("{number}.inc")), text).expect("a writable directory");
+    }
+    let lines = fails(&options(&folder, "include 0.inc;")).lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("[emerg] too many nested includes in ") && lines[0].ends_with("98.inc:1"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn only_a_regular_file_is_included_and_none_that_is_huge() {
+    let folder = folder();
+    let socket = folder.path().join("socket");
+    let _listener = UnixListener::bind(&socket).expect("a socket in a temporary directory");
+    let huge = folder.path().join("huge.inc");
+    fs::File::create(&huge).and_then(|file| file.set_len((64 << 20) + 1)).expect("a writable directory");
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("nothing.inc")).expect("a writable directory");
+    let report = fails(&options(&folder, "include socket;\ninclude huge.inc;\ninclude nothing.inc;\ndaemon x;"));
+    let lines: Vec<String> =
+        report.lines().into_iter().map(|line| line.replace(&*folder.path().to_string_lossy(), "DIR")).collect();
+    assert_eq!(
+        lines,
+        [
+            "[emerg] \"DIR/socket\" is not a regular file in DIR/nginx.conf:1",
+            "[emerg] \"DIR/huge.inc\" is too large, more than 64 MiB in DIR/nginx.conf:2",
+            "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in DIR/nginx.conf:4",
+        ]
+    );
+}
+
+#[test]
+fn the_main_file_may_be_a_pipe() {
+    let folder = folder();
+    let mut options = options(&folder, "");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(b"worker_processes 3;").expect("a pipe holds as much");
+    drop(writer);
+    options.file = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
+    let loaded = load(&options).expect("a good configuration");
+    assert_eq!(loaded.config.main.worker_processes, Some(3));
+}
+
+#[test]
+fn a_wrong_file_is_told_in_full_with_suggestions_for_its_beginning() {
+    let folder = folder();
+    let report = fails(&options(&folder, "lisen 80;\n".repeat(16_000)));
+    assert_eq!(report.diagnostics.len(), 16_000);
+    assert_eq!(report.diagnostics.iter().filter(|found| found.suggestion.is_some()).count(), 50);
 }
 
 /// Every golden file, cut and spoilt in every place: whatever comes out, nothing panics.

@@ -2,7 +2,7 @@
 
 use super::frame;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tungstenite::handshake::derive_accept_key;
@@ -10,15 +10,22 @@ use tungstenite::handshake::derive_accept_key;
 /// The body of every answer to a plain request. Nothing else in an answer ends like this.
 pub(super) const BODY: &[u8] = b"thirty-two bytes, as messages...";
 
-/// How much of a request or of a message is read at once.
-const READ_BYTES: usize = 64 << 10;
+/// How much a connection reads at once in the beginning; a large message makes it more.
+const READ_BYTES: usize = 2 << 10;
+
+/// On how many addresses it listens. A proxy that starts gets the next one, so that the ports of those that were stopped
+/// a moment ago (TIME_WAIT) are not missing.
+const ADDRESSES: u8 = 16;
 
 /// Starts the backend on the generator's own thread: a load that switches threads less leaves more for the proxy to do.
-pub(super) async fn start() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(serve(listener));
-    Ok(address)
+pub(super) async fn start() -> io::Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for last in 1..=ADDRESSES {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await?;
+        addresses.push(listener.local_addr()?);
+        tokio::spawn(serve(listener));
+    }
+    Ok(addresses)
 }
 
 async fn serve(listener: TcpListener) {
@@ -65,6 +72,7 @@ fn plain_answer() -> Vec<u8> {
     [head.as_bytes(), BODY].concat()
 }
 
+/// Echoes whole messages, and ends the connection after a Close, as a server should be the first to do.
 async fn echo(mut stream: TcpStream, mut input: Vec<u8>, key: &[u8]) -> io::Result<()> {
     let accept = derive_accept_key(key);
     let head = format!(
@@ -75,6 +83,9 @@ async fn echo(mut stream: TcpStream, mut input: Vec<u8>, key: &[u8]) -> io::Resu
         let done = frame::echo(&input, &mut output);
         input.drain(..done);
         stream.write_all(&output).await?;
+        if output.ends_with(&frame::SERVERS_CLOSE) && output.len() == frame::SERVERS_CLOSE.len() {
+            return Ok(());
+        }
         output.clear();
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(());

@@ -3,6 +3,13 @@
 /// The opcode of a binary message, with the FIN bit.
 const BINARY: u8 = 0x82;
 
+/// A Close of a client's, code 1000, under the generator's mask.
+pub(super) const CLOSE: [u8; 8] =
+    [0x88, MASKED | 2, MASK[0], MASK[1], MASK[2], MASK[3], 0x03 ^ MASK[0], 0xe8 ^ MASK[1]];
+
+/// A Close of a server's, code 1000.
+pub(super) const SERVERS_CLOSE: [u8; 4] = [0x88, 2, 0x03, 0xe8];
+
 /// The MASK bit.
 const MASKED: u8 = 0x80;
 
@@ -13,7 +20,7 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(super) fn from_client(payload: &[u8]) -> Vec<u8> {
     let mut frame = header(BINARY, MASKED, payload.len());
     frame.extend(MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    append_masked(&mut frame, payload, MASK);
     frame
 }
 
@@ -38,10 +45,25 @@ pub(super) fn echo(input: &[u8], output: &mut Vec<u8>) -> usize {
     let mut done = 0;
     while let Some((first, mask, payload, length)) = whole_frame(&input[done..]) {
         output.extend(header(first, 0, payload.len()));
-        output.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        append_masked(output, payload, mask);
         done += length;
     }
     done
+}
+
+/// Appends the payload under the mask, or freed of it. In words of eight bytes, or the backend would do more than the
+/// proxies.
+fn append_masked(output: &mut Vec<u8>, payload: &[u8], mask: [u8; 4]) {
+    let begin = output.len();
+    output.extend_from_slice(payload);
+    let mask = u64::from_ne_bytes([mask, mask].concat().try_into().expect("twice four bytes are eight"));
+    let (words, rest) = output[begin..].as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ mask).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.to_ne_bytes()) {
+        *byte ^= mask;
+    }
 }
 
 /// The first byte, mask, payload and length of the frame at the beginning, if all of it is there.

@@ -1,81 +1,227 @@
-//! The proxies: started, waited for, stopped.
+//! The proxies: found, started, waited for, stopped.
 
-use super::{configuration, cpu, free_address};
+use super::configuration::{self, Words};
+use super::{core, process};
 use crate::command::find;
 use crate::root;
 use anyhow::{Context, Result, bail};
-use std::net::{SocketAddr, TcpStream};
+use std::cell::Cell;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a proxy may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a proxy may take to listen; under valgrind it takes seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A proxy that can be measured. Both read the same language, so they run the same file.
+/// How much is shown of what a failed proxy complained about.
+const COMPLAINT_LINES_MAX: usize = 3;
+
+/// Which proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Culvert, which looks at frames.
+    Culvert,
+    /// Culvert with `websocket_frames off`.
+    CulvertRaw,
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// Caddy.
+    Caddy,
+}
+
+impl Kind {
+    /// All that there are, in the order of the table.
+    pub(super) const ALL: [Kind; 5] = [Kind::Culvert, Kind::CulvertRaw, Kind::Nginx, Kind::Haproxy, Kind::Caddy];
+
+    /// Its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Culvert => "culvert",
+            Kind::CulvertRaw => "culvert-raw",
+            Kind::Nginx => "nginx",
+            Kind::Haproxy => "haproxy",
+            Kind::Caddy => "caddy",
+        }
+    }
+
+    /// Its name in a table or a legend.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Kind::Culvert => "Culvert",
+            Kind::CulvertRaw => "Culvert, raw",
+            Kind::Nginx => "nginx",
+            Kind::Haproxy => "HAProxy",
+            Kind::Caddy => "Caddy",
+        }
+    }
+
+    /// Whether this is the project's own.
+    pub(super) fn is_culvert(self) -> bool {
+        matches!(self, Kind::Culvert | Kind::CulvertRaw)
+    }
+
+    /// Where cargo puts the Culvert that is built from this tree.
+    pub(super) fn built_culvert() -> PathBuf {
+        root().join("target/release/culvert")
+    }
+
+    fn configuration(self) -> &'static str {
+        match self {
+            Kind::Culvert | Kind::CulvertRaw | Kind::Nginx => "nginx.conf",
+            Kind::Haproxy => "haproxy.cfg",
+            Kind::Caddy => "Caddyfile",
+        }
+    }
+}
+
+/// A proxy that can be measured.
 pub(super) struct Peer {
-    /// Its name in the table.
-    pub(super) name: &'static str,
-    program: PathBuf,
+    /// Which one.
+    pub(super) kind: Kind,
+    /// What runs.
+    pub(super) program: PathBuf,
 }
 
 impl Peer {
-    /// Finds a peer by name.
-    pub(super) fn named(name: &str) -> Result<Peer> {
-        match name.trim() {
-            "culvert" => Ok(Peer { name: "culvert", program: root().join("target/release/culvert") }),
-            "nginx" => match find("nginx") {
-                Some(program) => Ok(Peer { name: "nginx", program }),
-                None => bail!("nginx is not installed; \"cargo xtask setup\" does that"),
-            },
-            other => bail!("there is no peer \"{other}\", only culvert and nginx"),
-        }
+    /// Finds a peer by its name, or `NAME=PROGRAM`; `None` if it is not installed.
+    pub(super) fn named(words: &str) -> Result<Option<Peer>> {
+        let (name, program) = match words.trim().split_once('=') {
+            Some((name, program)) => (name, Some(std::path::absolute(program)?)),
+            None => (words.trim(), None),
+        };
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
+            bail!("there is no peer \"{name}\", only {}", Kind::ALL.map(Kind::name).join(", "));
+        };
+        let program = program.or_else(|| match kind.is_culvert() {
+            true => Some(Kind::built_culvert()),
+            false => find(kind.name()),
+        });
+        Ok(program.map(|program| Peer { kind, program }))
     }
 
-    /// Starts it in front of the backend and waits until it listens.
-    pub(super) fn start(&self, directory: &Path, backend: SocketAddr) -> Result<Running> {
+    fn arguments(&self, directory: &Path, file: &Path) -> Vec<PathBuf> {
+        match self.kind {
+            Kind::Culvert | Kind::CulvertRaw | Kind::Nginx => {
+                vec!["-p".into(), directory.into(), "-c".into(), file.into()]
+            }
+            Kind::Haproxy => vec!["-db".into(), "-f".into(), file.into()],
+            Kind::Caddy => vec!["run".into(), "--config".into(), file.into(), "--adapter".into(), "caddyfile".into()],
+        }
+    }
+}
+
+/// How a proxy is started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    /// Worker processes or threads. One is given a core of its own.
+    pub(super) workers: usize,
+    /// Whether it writes an access log.
+    pub(super) logged: bool,
+}
+
+/// Where proxies run, and the servers behind them.
+pub(super) struct Ground {
+    directory: PathBuf,
+    backends: Vec<SocketAddr>,
+    started: Cell<usize>,
+}
+
+impl Ground {
+    /// Proxies keep their files in this directory and have one of these behind them.
+    pub(super) fn new(directory: &Path, backends: Vec<SocketAddr>) -> Ground {
+        Ground { directory: directory.to_owned(), backends, started: Cell::new(0) }
+    }
+
+    /// The path of a file in the directory.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The datagram socket that HAProxy logs to.
+    pub(super) fn log_socket(&self) -> PathBuf {
+        self.directory.join("log.socket")
+    }
+
+    /// Starts a proxy and waits until it listens.
+    pub(super) fn start(&self, peer: &Peer, start: Start) -> Result<Running> {
+        self.start_under(&[], peer, start)
+    }
+
+    /// Starts a proxy under a program that runs it, given with its first words.
+    pub(super) fn start_under(&self, wrapper: &[String], peer: &Peer, start: Start) -> Result<Running> {
+        let nth = self.started.replace(self.started.get() + 1);
         let address = free_address()?;
-        // The address makes it a name of its own when a proxy is compared with itself.
-        let name = format!("{}-{}", self.name, address.port());
-        let file = directory.join(format!("{name}.conf"));
-        std::fs::write(&file, configuration(&name, directory, address, backend)?)?;
-        let child = self.command().arg("-p").arg(directory).arg("-c").arg(&file).stdin(Stdio::null()).spawn();
-        let child = child.with_context(|| format!("could not start {}", self.program.display()))?;
-        let mut running = Running { name: self.name, address, child };
-        running.wait_until_it_listens()?;
+        let words = Words {
+            kind: peer.kind,
+            name: format!("{}-{nth}", peer.kind.name()),
+            directory: &self.directory,
+            listen: address,
+            backend: self.backends[nth % self.backends.len()],
+            start,
+        };
+        let file = configuration::write(&words, peer.kind.configuration())?;
+        let pinned = ["taskset".to_owned(), "-c".to_owned(), core::PROXYS_CORE.to_string()];
+        let divided = start.workers == 1 && core::can_be_divided() && find("taskset").is_some();
+        let mut line = if divided { pinned.to_vec() } else { Vec::new() };
+        line.extend(wrapper.iter().cloned());
+        line.push(peer.program.display().to_string());
+        let standard_error = self.directory.join(format!("{}.err", words.name));
+        let child = Command::new(find(&line[0]).unwrap_or_else(|| PathBuf::from(&line[0])))
+            .args(&line[1..])
+            .args(peer.arguments(&self.directory, &file))
+            .env("GOMAXPROCS", start.workers.to_string())
+            .env("HOME", &self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&standard_error)?)
+            .spawn()
+            .with_context(|| format!("could not start {}", peer.program.display()))?;
+        let mut running = Running { name: words.name, address, child, standard_error };
+        running.wait_until_it_listens().with_context(|| running.complaint())?;
         Ok(running)
     }
+}
 
-    fn command(&self) -> Command {
-        match find("taskset").filter(|_| cpu::cores_can_be_divided()) {
-            Some(taskset) => {
-                let mut command = Command::new(taskset);
-                command.arg("-c").arg(cpu::PROXIES_CORE.to_string()).arg(&self.program);
-                command
-            }
-            None => Command::new(&self.program),
-        }
-    }
+/// A free loopback address for a proxy. Nothing holds it until the proxy does, which is soon.
+fn free_address() -> Result<SocketAddr> {
+    let probe = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+    Ok(probe.local_addr()?)
 }
 
 /// A proxy that listens; dropping it stops it.
 pub(super) struct Running {
-    /// Its name in the table.
-    pub(super) name: &'static str,
+    name: String,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// The file of what it complained about.
+    pub(super) standard_error: PathBuf,
     child: Child,
 }
 
 impl Running {
+    /// What it has said on standard error, as far as one wants to read it.
+    pub(super) fn complaint(&self) -> String {
+        let said = std::fs::read_to_string(&self.standard_error).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().take(COMPLAINT_LINES_MAX).collect();
+        format!("it said \"{}\"", lines.join(" "))
+    }
+
     /// The CPU time that it has used so far.
     pub(super) fn cpu_time(&self) -> Result<Duration> {
-        cpu::used_by(self.child.id())
+        process::cpu_time(self.child.id())
     }
 
     /// The memory that it holds now, in bytes.
     pub(super) fn memory(&self) -> Result<u64> {
-        cpu::memory_of(self.child.id())
+        process::memory(self.child.id())
+    }
+
+    /// The numbers of its processes.
+    pub(super) fn processes(&self) -> Result<Vec<u32>> {
+        process::family(self.child.id())
     }
 
     fn wait_until_it_listens(&mut self) -> Result<()> {
@@ -95,7 +241,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        cpu::stop(self.child.id());
-        let _ = self.child.wait();
+        process::stop(&mut self.child);
     }
 }

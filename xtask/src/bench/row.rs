@@ -1,8 +1,11 @@
-//! What is measured: one row of the table each.
+//! What is measured: the rows of the bench, each with the figures that it yields.
 
+use super::load::Load;
+use super::peer::Kind;
+use super::sample::Quantity;
 use anyhow::{Result, anyhow};
 
-/// A row: a load, and what it may cost.
+/// A row: a load, and the figures that are read off it.
 pub(super) struct Row {
     /// How it is called on the command line.
     pub(super) name: &'static str,
@@ -10,44 +13,141 @@ pub(super) struct Row {
     pub(super) what: &'static str,
     /// What the generator does.
     pub(super) load: Load,
-    /// What its cost is counted in.
-    pub(super) unit: &'static str,
-    /// The first peer's cost may be so many times the best other's.
-    pub(super) target: f64,
+    /// Whether the access log is on.
+    pub(super) logged: bool,
+    /// Whether it makes a difference that frames are looked at.
+    pub(super) frames: bool,
+    /// What comes out of it.
+    pub(super) figures: &'static [Figure],
 }
 
-/// What the generator does; what has answers, as fast as they come.
-pub(super) enum Load {
-    /// This many WebSockets send a binary message of so many bytes each and wait for its echo.
-    Echo { sockets: usize, message_bytes: usize },
-    /// This many WebSockets open, on a location with an access log, and say nothing.
-    Idle { sockets: usize },
-    /// This many connections send a small GET each and wait for its answer.
-    Http { connections: usize },
+impl Row {
+    /// Whether it says anything about this proxy: what has no frames is the same with and without looking at them.
+    pub(super) fn concerns(&self, kind: Kind) -> bool {
+        self.frames || kind != Kind::CulvertRaw
+    }
+}
+
+/// One line of the table.
+pub(super) struct Figure {
+    /// What it is, for people.
+    pub(super) what: &'static str,
+    /// Which part of a sample it is.
+    pub(super) quantity: Quantity,
+    /// What it has to be.
+    pub(super) target: Target,
+}
+
+/// What a figure of Culvert's has to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target {
+    /// At most this, in the figure's unit.
+    AtMost(f64),
+    /// At most so many times that of the better one of nginx and HAProxy.
+    OfTheBetter(f64),
+    /// At most so many times nginx's.
+    OfNginx(f64),
+    /// Whatever it is.
+    None,
 }
 
 /// All rows, in the order of the table.
-pub(super) static ALL: [Row; 3] = [
+pub(super) static ALL: [Row; 7] = [
+    Row {
+        name: "idle-memory",
+        what: "8,000 idle WebSockets, access log on: the proxy's own memory (PSS) for each",
+        load: Load::IdleMemory { sockets: 8000 },
+        logged: true,
+        frames: true,
+        figures: &[Figure {
+            what: "user memory (PSS) per idle tunnel, access log on",
+            quantity: Quantity::MemoryPerSocket,
+            target: Target::AtMost(1.0),
+        }],
+    },
     Row {
         name: "echo-32",
         what: "64 WebSockets, each echoing messages of 32 bytes as fast as they come back",
         load: Load::Echo { sockets: 64, message_bytes: 32 },
-        unit: "µs",
-        target: 1.1,
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per 32-byte echo round trip, 64 sockets, saturated",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.90),
+        }],
+    },
+    Row {
+        name: "echo-steady",
+        what: "1,000 WebSockets with 5,000 messages/s of 32 bytes between them, evenly paced",
+        load: Load::Steady { sockets: 1000, messages_per_second: 5000, message_bytes: 32 },
+        logged: false,
+        frames: true,
+        figures: &[
+            Figure {
+                what: "CPU per round trip, 1,000 sockets at 5,000 messages/s",
+                quantity: Quantity::CpuPerAnswer,
+                target: Target::OfTheBetter(0.85),
+            },
+            Figure {
+                what: "median latency at 5,000 messages/s",
+                quantity: Quantity::Latency { share: 0.5 },
+                target: Target::None,
+            },
+            Figure {
+                what: "p99 latency at 5,000 messages/s",
+                quantity: Quantity::Latency { share: 0.99 },
+                target: Target::OfTheBetter(1.0),
+            },
+        ],
+    },
+    Row {
+        name: "echo-64k",
+        what: "8 WebSockets, each echoing messages of 64 KiB as fast as they come back",
+        load: Load::Echo { sockets: 8, message_bytes: 64 << 10 },
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per 64 KiB round trip, 8 sockets",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.50),
+        }],
+    },
+    Row {
+        name: "handshake",
+        what: "16 at a time: a WebSocket opens, gets its 101, and closes with a Close frame either way",
+        load: Load::Handshake { at_once: 16 },
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per handshake (open and close)",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.90),
+        }],
+    },
+    Row {
+        name: "idle-cpu",
+        what: "8,000 idle WebSockets, access log on: the proxy's CPU time in 10 seconds",
+        load: Load::IdleCpu { sockets: 8000 },
+        logged: true,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU while 8,000 tunnels idle for 10 s",
+            quantity: Quantity::Cpu,
+            target: Target::AtMost(2.0),
+        }],
     },
     Row {
         name: "http-keepalive",
         what: "64 keep-alive connections, each sending small plain requests one after the other",
         load: Load::Http { connections: 64 },
-        unit: "µs",
-        target: 1.1,
-    },
-    Row {
-        name: "idle-memory",
-        what: "1,500 idle WebSockets, access log on: the proxy's own memory (PSS) for each",
-        load: Load::Idle { sockets: 1500 },
-        unit: "KB",
-        target: 0.25,
+        logged: false,
+        frames: false,
+        figures: &[Figure {
+            what: "CPU per keep-alive HTTP request",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfNginx(1.0),
+        }],
     },
 ];
 

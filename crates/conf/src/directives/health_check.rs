@@ -3,8 +3,7 @@
 use crate::config::{Handler, HealthCheck, ProxySettings, ProxyTarget};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
-use crate::scope::Scope;
-use crate::suggest;
+use crate::scope::{Scope, World};
 use crate::syntax::Directive;
 use crate::units;
 use bytes::Bytes;
@@ -112,7 +111,7 @@ fn health_check(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Faul
     Ok(())
 }
 
-fn parameter(scope: &Scope<'_>, directive: &Directive, number: usize, draft: &mut Draft) -> Result<(), Fault> {
+fn parameter(scope: &mut Scope<'_>, directive: &Directive, number: usize, draft: &mut Draft) -> Result<(), Fault> {
     const NAMES: [&str; 14] = [
         "interval",
         "jitter",
@@ -175,12 +174,12 @@ fn is_target(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-fn find(scope: &Scope<'_>, number: usize, name: &str) -> Result<Arc<Match>, Fault> {
-    let matches = &scope.world.matches;
+fn find(scope: &mut Scope<'_>, number: usize, name: &str) -> Result<Arc<Match>, Fault> {
+    let World { matches, suggestions, .. } = &mut *scope.world;
     let found = matches.iter().find(|known| *known.name == *name).cloned();
     found.ok_or_else(|| {
         let fault = Fault::at(number, format!("match block \"{name}\" is not defined"));
-        match suggest::nearest(name, matches.iter().map(|known| &*known.name)) {
+        match suggestions.nearest(name, matches.iter().map(|known| &*known.name)) {
             Some(near) => fault.hint(format!("did you mean \"{near}\"?")),
             None => fault,
         }

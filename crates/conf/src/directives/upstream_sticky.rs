@@ -103,7 +103,7 @@ fn signer(scope: &mut Scope<'_>, number: usize, file: &str) -> Result<Signer, Fa
     // Keys lie beside the configuration, as certificates do in nginx.
     let folder = scope.world.options.file.parent().unwrap_or(&scope.world.options.prefix);
     let path = folder.join(file);
-    let content = include::read(&path).map_err(|message| Fault::at(number, message))?;
+    let content = include::read_regular(&path).map_err(|message| Fault::at(number, message))?;
     let keys: Vec<&[u8]> =
         content.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|key| !key.is_empty()).collect();
     if keys.is_empty() {

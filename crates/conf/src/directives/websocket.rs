@@ -9,19 +9,23 @@ use culvert_engine::websocket::{Opcodes, OverRate, Ping, Policy, Validation};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What `websocket_close_timeout` is where nothing is said.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("websocket_close_timeout", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         let wait = directive.milliseconds(1)?;
         scope.websocket().close_timeout = wait;
-        scope.frame_policy().close_wait = Some(wait);
+        // A policy that says nothing costs a tunnel nothing; it stands for the default.
+        scope.frame_policy().close_wait = Some(wait).filter(|wait| *wait != CLOSE_TIMEOUT);
         Ok(())
     })
     .own()
     .default("5s")
     .doc(
-        "How long the WebSockets that a stop ends have to answer the gateway's Close frame before their connections are \
-         closed without. Those that end for a limit, their age or their silence have 5 seconds.",
+        "How long WebSockets have to answer the gateway's Close frame, whether it is a stop that ends them, a limit, their \
+         age or their silence, before their connections are closed without.",
     ),
     Row::new("websocket_frames", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.websocket().frames = directive.flag(1)?;
@@ -182,7 +186,9 @@ pub(crate) fn settle_frames(scope: &mut Scope<'_>) {
             scope.fault_at_last(&[name], &message);
         }
     }
-    if *policy != Policy::default() {
-        scope.websocket().policy = Arc::default();
+    // The time for the echo of a Close is no wish for frames; blocks inside that read them still inherit it.
+    let rest = Policy { close_wait: policy.close_wait, ..Policy::default() };
+    if *policy != rest {
+        scope.websocket().policy = Arc::new(rest);
     }
 }

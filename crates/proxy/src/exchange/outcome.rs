@@ -1,12 +1,12 @@
 //! How an exchange ends: one line in each access log, written when it is over, however it was over.
 
-use std::time::Duration;
 use super::Exchange;
 use crate::observe::access_log::{self, Late, Line, LineBuilder, Record};
 use crate::observe::log_file;
 use culvert_conf::config::{AccessLog, Escape};
 use culvert_engine::template::Part;
 use culvert_engine::variable::{Builtin, Variable};
+use std::time::Duration;
 
 impl Drop for Exchange {
     fn drop(&mut self) {

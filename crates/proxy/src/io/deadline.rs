@@ -27,6 +27,7 @@ impl Deadline {
     }
 
     /// Moves the deadline to a point in time.
+    #[cfg(test)]
     pub(crate) fn set_at(&mut self, due: Instant) {
         self.due = Some(due);
     }

@@ -101,6 +101,8 @@ pub(crate) struct Tunnel {
     timeouts: Timeouts,
     /// The session is over: what waits is still written, and nothing is read any more.
     ending: bool,
+    /// The server was the first to end its stream, or to break it.
+    server_left: bool,
     record: Record,
     pick: Pick,
     _live: Live,
@@ -138,6 +140,7 @@ impl Tunnel {
             idle_until: None,
             timeouts,
             ending: false,
+            server_left: false,
             record,
             pick,
             _live: Live::begin(),
@@ -222,6 +225,7 @@ impl Tunnel {
             Fault::Reading => Broken::Server(error),
             Fault::Writing => Broken::Client(error),
         })?;
+        self.server_left |= server.has_ended() && !client.has_ended();
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -284,7 +288,13 @@ impl Tunnel {
     fn begin_closing(&mut self, now: Instant) -> bool {
         match &mut self.session {
             Some(session) => {
-                session.close(GOING_AWAY, "the gateway stops", Cause::Drain, now.into_std(), self.timeouts.close.duration());
+                session.close(
+                    GOING_AWAY,
+                    "the gateway stops",
+                    Cause::Drain,
+                    now.into_std(),
+                    self.timeouts.close.duration(),
+                );
                 true
             }
             None => false,
@@ -318,6 +328,7 @@ impl Tunnel {
     }
 
     fn note_broken(&mut self, broken: &Broken) {
+        self.server_left |= matches!(broken, Broken::Server(_)) && !self.client.has_ended();
         let (level, side, message) = match broken {
             Broken::Client(error) => {
                 (Level::Info, EndedBy::Client, format!("client connection failed ({})", os_error(error)))
@@ -357,7 +368,7 @@ impl Drop for Tunnel {
             summary: self.session.as_ref().map(Session::summary),
         };
         self.record.tell(&outcome);
-        if self.pick.tunnel_ended(outcome.summary.as_ref(), false) {
+        if self.pick.tunnel_ended(outcome.summary.as_ref(), self.server_left) {
             self.log(Level::Warn, "upstream server temporarily disabled while proxying upgraded connection");
         }
     }

@@ -76,6 +76,11 @@ impl Side {
         self.held.is_none() && !self.read_ended && !self.io.may_be_readable()
     }
 
+    /// Whether nothing comes from this stream any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.read_ended
+    }
+
     /// Whether bytes wait for this stream to take them.
     pub(super) fn is_stalled(&self) -> bool {
         self.waiting.is_some()

@@ -330,9 +330,3 @@ fn a_thousand_tunnels_leave_nothing_behind() {
     drop(tunnels);
     assert_eq!(world.access_log().len(), 1_000);
 }
-
-#[test]
-fn zz_sizes() {
-    use std::mem::size_of;
-    eprintln!("SIZES Tunnel {} Side {} Session {} Record {} Line {} Pick {} Backlog {} Transport {} Socket {}", size_of::<super::Tunnel>(), size_of::<super::side::Side>(), size_of::<Option<culvert_engine::websocket::Session>>(), size_of::<crate::observe::access_log::Record>(), size_of::<crate::observe::access_log::Line>(), size_of::<crate::upstream::Pick>(), size_of::<crate::io::Backlog>(), size_of::<crate::io::Transport>(), size_of::<crate::io::Socket>());
-}

@@ -99,6 +99,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 idle_client: time.map(|time| Duration::from_secs(time * 2)),
                 idle_server: None,
                 validation,
+                close_wait: None,
             }
         },
     )

@@ -18,6 +18,7 @@ const PING: Policy = Policy {
     idle_client: None,
     idle_server: None,
     validation: Validation::Off,
+    close_wait: None,
 };
 
 /// A session, the time, and what both sides hear. Frames of the gateway's are kept apart as well.
@@ -604,4 +605,13 @@ fn bytes_that_are_moved_over_a_rate_are_counted_and_the_end_comes_behind_their_f
     assert_eq!((summary.client.messages, summary.client.payload_bytes), (1, 100));
     let told: Vec<Side> = talk.sent.iter().map(|(to, _)| *to).collect();
     assert_eq!(told, Side::BOTH);
+}
+
+#[test]
+fn a_policy_says_how_long_the_echo_of_a_close_is_waited_for() {
+    let policy = Policy { frame_bytes_max: Some(4), close_wait: Some(Duration::from_secs(1)), ..Policy::default() };
+    let mut talk = Talk::new(policy);
+    talk.client_says(1, b"too long").closed();
+    assert!(!talk.passes(Duration::from_millis(999)).is_over);
+    assert!(talk.passes(Duration::from_millis(1)).is_over);
 }
