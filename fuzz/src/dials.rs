@@ -72,6 +72,7 @@ impl<'a> Dials<'a> {
             opcodes: if flags & 2 == 0 { Opcodes::ALL } else { Opcodes::only([Opcode::TEXT, Opcode::PONG]) },
             age_max: self.seconds(),
             age_jitter: f64::from(flags >> 6) / 3.0,
+            close_wait: None,
             idle_client: self.seconds(),
             idle_server: self.seconds(),
             validation: match flags >> 2 & 3 {

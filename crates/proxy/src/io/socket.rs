@@ -95,11 +95,6 @@ impl Socket {
         Poll::Ready(Ok(length))
     }
 
-    /// Sends bytes that more will follow at once, so that the kernel puts all of it into the same segment.
-    pub(crate) fn poll_send_ahead(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes.len(), |socket| net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::MORE))
-    }
-
     /// Calls `call` until it would block, and keeps the book of readiness.
     #[inline]
     pub(super) fn poll<T>(

@@ -128,10 +128,10 @@ impl Worker {
     }
 }
 
-/// Before the thread waits: sockets first, and what has been logged is not kept back meanwhile.
+/// Before the thread waits: first the sockets, for as long as much happens there, then what has been logged meanwhile.
 fn before_park() {
-    log_file::flush();
     reactor::park();
+    log_file::flush();
 }
 
 pub(super) async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, shared: &Arc<Shared>) {
