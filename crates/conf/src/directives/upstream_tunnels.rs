@@ -19,7 +19,8 @@ pub(crate) const ROWS: &[Row] = &[
          1006 (dropped without a Close), 1011, 1012 and 1013. Where frames are not read, 1006 is all that is known.",
     ),
     Row::new("on_server_down", Contexts::UPSTREAM, Arity::Between(1, 2), on_server_down).own().default("keep").doc(
-        "What becomes of the live tunnels of a server that fails its health checks: `keep` leaves them, `close` sends \
+        "What becomes of the live tunnels of a server that fails its health checks (without any: that is out after \
+         `max_fails`) or whose address is no longer in the DNS: `keep` leaves them, `close` sends \
          their clients a Close with 1012, so that they come back to another server, at most `rate=N` a second (100).",
     ),
     Row::new("rebalance", Contexts::UPSTREAM, Arity::Between(1, 5), rebalance).own().default("off").doc(

@@ -92,6 +92,7 @@ fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec
                 }
             }
         }
+        check_resolver(upstream.resolver.as_deref(), errors);
         let before = before.and_then(|before| before.upstreams.iter().find(|other| other.name == upstream.name));
         Arc::new(Upstream::new(upstream.clone(), planned, before.map(Arc::as_ref)))
     };
@@ -120,6 +121,16 @@ struct Gathered<'a> {
     options: Listen,
     default: Option<usize>,
     servers: Vec<(usize, &'a config::Server)>,
+}
+
+/// Refuses a name server whose own name has no address, as nginx does: nothing would ever be resolved by it.
+fn check_resolver(resolver: Option<&config::Resolver>, errors: &mut Vec<String>) {
+    let Some(resolver) = resolver else { return };
+    for server in resolver.servers.iter().filter(|server| resolve_peer(server).is_none()) {
+        if let PeerAddr::Host(host, _) = server {
+            errors.push(format!("[emerg] host not found in resolver \"{host}\" in {}", resolver.place));
+        }
+    }
 }
 
 fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<String>) -> Vec<PlannedListen> {

@@ -5,6 +5,7 @@ use super::{Owner, Registration, with_state};
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -115,7 +116,8 @@ pub(crate) fn run_to_end(machine: Box<dyn Machine>) {
 pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
     let machine = with_state(|state| state.machines.seats.get_mut(key)?.machine.take());
     let Some(mut machine) = machine else { return false };
-    let next = machine.run(now, closing);
+    // A panic ends one machine, as it would end one task, and not the worker that runs them all. The hook has told of it.
+    let next = catch_unwind(AssertUnwindSafe(|| machine.run(now, closing))).unwrap_or(Next::End);
     let due = match next {
         Next::Wait(due) => due,
         // A moment later, or whoever runs what is due by now would never come to an end.
@@ -175,5 +177,37 @@ pub(crate) fn close_machines() {
     let now = Instant::now();
     for key in keys {
         run(key, now, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::reactor;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// Notes how often it runs, and panics at the end.
+    struct Fragile(Rc<Cell<u32>>);
+
+    impl Machine for Fragile {
+        fn run(&mut self, _: Instant, closing: bool) -> Next {
+            self.0.set(self.0.get() + 1);
+            assert!(!closing, "a machine that panics, for a test");
+            Next::Wait(None)
+        }
+
+        fn sources(&self) -> [Option<&Registration>; 2] {
+            [None, None]
+        }
+    }
+
+    #[test]
+    fn a_machine_that_panics_is_dropped_and_the_others_go_on() {
+        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        let runs = [Rc::new(Cell::new(0)), Rc::new(Cell::new(0))];
+        runs.iter().for_each(|runs| run_to_end(Box::new(Fragile(runs.clone()))));
+        close_machines();
+        assert_eq!(runs.each_ref().map(|runs| (runs.get(), Rc::strong_count(runs))), [(2, 1), (2, 1)]);
     }
 }
