@@ -106,6 +106,19 @@ impl Balancer {
         }
     }
 
+    /// Takes back a peer that was leaving and still has live requests: they count on.
+    pub fn restore(&mut self, peer: PeerId, spec: PeerSpec) {
+        if let Some(slot) = self.table.peers.find(peer) {
+            self.table.peers.restore(slot, spec);
+            self.is_stale = true;
+        }
+    }
+
+    /// Takes in what changed by time alone, as a pick would: to be called before peers are looked at.
+    pub fn pass(&mut self, now: Instant) {
+        self.prepare(now);
+    }
+
     /// Takes in what active health checks say of a peer. One that is no longer unhealthy starts slowly.
     pub fn set_health(&mut self, peer: PeerId, health: Health, now: Instant) {
         if let Some(slot) = self.table.peers.find(peer) {

@@ -111,6 +111,11 @@ impl Peer {
     }
 
     /// Whether it has failed as often as it may.
+    /// Lets bygones be bygones.
+    pub(super) fn forget_failures(&mut self) {
+        (self.fails, self.rests) = (0, false);
+    }
+
     fn is_failing(&self) -> bool {
         self.spec.max_fails > 0 && self.fails >= self.spec.max_fails
     }

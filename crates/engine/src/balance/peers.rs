@@ -136,6 +136,13 @@ impl Peers {
         self.recount();
     }
 
+    /// Takes a retired peer back.
+    pub(super) fn restore(&mut self, slot: Slot, spec: PeerSpec) {
+        self.slots[slot].stage = Stage::Member;
+        self.respecify(slot, spec);
+        self.refresh(slot);
+    }
+
     /// Frees the slot of a retired peer without live requests.
     pub(super) fn vacate(&mut self, slot: Slot) -> bool {
         let leaves = self.slots[slot].stage == Stage::Retired && self.live[slot] == 0;
@@ -329,6 +336,8 @@ impl Peers {
     pub(super) fn set_health(&mut self, slot: Slot, health: Health, now: Instant) {
         let before = std::mem::replace(&mut self.slots[slot].health, health);
         if before == Health::Unhealthy && health == Health::Healthy {
+            // A check that passes now knows better than failures of a while ago.
+            self.slots[slot].forget_failures();
             self.start_slowly(slot, now);
         }
         self.refresh(slot);

@@ -140,7 +140,7 @@ impl Fleet {
                     let known = leaving.remove(at);
                     state.respecify(&known, peer.server, peer.spec.clone());
                 }
-                None => drop(state.add(peer.clone())),
+                None => drop(state.add_or_restore(peer.clone())),
             }
         }
         for peer in leaving {
@@ -174,7 +174,7 @@ impl Fleet {
             return known.id;
         }
         let is_at_work = state.members().iter().any(|peer| state.balancer.live(peer.id) > 0);
-        let id = state.add(peer);
+        let id = state.add_or_restore(peer);
         if is_at_work {
             state.balancer.start_slowly(id, now);
         }
@@ -224,14 +224,16 @@ impl Fleet {
 
     /// How all peers are.
     pub(super) fn status(&self) -> Vec<PeerStatus> {
-        let state = self.state();
+        let mut state = self.state();
+        state.balancer.pass(Instant::now().into_std());
         let of = |id| Some(PeerStatus { peer: state.peer(id)?, status: state.balancer.status(id)? });
         state.balancer.peers().filter_map(of).collect()
     }
 
     /// How many tunnels each peer carries.
     pub(super) fn loads(&self) -> Vec<Load<PeerId>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.balancer.pass(Instant::now().into_std());
         let of = |id: PeerId| {
             let (peer, spec) = (state.peer(id)?, state.balancer.spec(id)?);
             let accepting = state.balancer.takes_bound(id) && !spec.drain && !spec.backup;
@@ -261,6 +263,26 @@ impl State {
             other.name == peer.name && family.is_some() && other.endpoint.family().is_some_and(|f| Some(f) != family)
         };
         self.peers.iter().flatten().filter(is_rival).map(|peer| peer.id)
+    }
+
+    /// A peer joins, or comes back while requests of its former days are still live on it.
+    fn add_or_restore(&mut self, planned: Planned) -> PeerId {
+        let is_it = |other: &Arc<Peer>| other.endpoint == planned.endpoint && other.name == planned.spec.name;
+        let Some(known) = self.balancer.peers().filter_map(|id| self.peer(id)).find(is_it) else {
+            return self.add(planned);
+        };
+        let server_id = server_id(&known.endpoint.to_string(), planned.spec.route.as_deref()).into();
+        self.balancer.restore(known.id, planned.spec);
+        self.place(Peer {
+            id: known.id,
+            endpoint: planned.endpoint,
+            name: known.name.clone(),
+            server_id,
+            server: planned.server,
+            tunnels: known.tunnels.clone(),
+            ports: known.ports.clone(),
+        });
+        known.id
     }
 
     fn add(&mut self, planned: Planned) -> PeerId {
