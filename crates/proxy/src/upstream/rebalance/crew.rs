@@ -46,7 +46,10 @@ impl Question {
 
 /// The workers of now.
 #[derive(Clone)]
-pub(crate) struct Crew(Arc<Mutex<Arc<[Box<dyn Desk>]>>>);
+pub(crate) struct Crew(Arc<Mutex<Desks>>);
+
+/// The inboxes of all workers.
+type Desks = Arc<[Box<dyn Desk>]>;
 
 impl Default for Crew {
     fn default() -> Crew {
@@ -61,7 +64,7 @@ pub(super) struct Survey {
     /// Those that would go first; each with the number of its worker.
     candidates: Vec<Candidate<(usize, u64)>>,
     /// The workers that were asked.
-    desks: Arc<[Box<dyn Desk>]>,
+    desks: Desks,
 }
 
 impl Crew {
