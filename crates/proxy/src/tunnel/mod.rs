@@ -164,7 +164,7 @@ impl Tunnel {
                 Poll::Pending => {}
             }
             let due = self.due(now, self.moved() != before);
-            if self.client.is_unfinished || self.server.is_unfinished {
+            if !self.ending && (self.client.is_unfinished || self.server.is_unfinished) {
                 return Next::Again;
             }
             if due.is_none_or(|due| now < due) {

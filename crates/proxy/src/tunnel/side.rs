@@ -122,6 +122,7 @@ pub(super) fn pump(
     to: &mut Side,
     watch: Watch<'_>,
 ) -> Poll<Result<(), (Fault, io::Error)>> {
+    from.is_unfinished = false;
     if from.is_quiet() && !to.is_stalled() { Poll::Pending } else { pump_now(cx, from, to, watch) }
 }
 
@@ -131,7 +132,6 @@ fn pump_now(
     to: &mut Side,
     mut watch: Watch<'_>,
 ) -> Poll<Result<(), (Fault, io::Error)>> {
-    from.is_unfinished = false;
     for _ in 0..READS_PER_TURN {
         ready!(to.flush(cx)).map_err(|error| (Fault::Writing, error))?;
         if to.write_ended {
@@ -252,4 +252,26 @@ fn pass_on(cx: &mut Context<'_>, to: &mut Side, watch: &mut Watch<'_>, bytes: &[
         }
     };
     written.map(|()| length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{Socket, reactor};
+    use std::os::unix::net::UnixStream;
+    use std::task::Waker;
+
+    #[test]
+    fn a_side_whose_last_read_of_a_turn_drained_it_has_no_more_to_do() {
+        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        let (left, right) = UnixStream::pair().expect("a test has descriptors left");
+        let side = |stream: UnixStream| {
+            let socket = Socket::new(stream.into()).expect("the reactor takes it");
+            Side::new(Transport::Socket(socket), Backlog::default(), 0, 0)
+        };
+        let (mut from, mut to) = (side(left), side(right));
+        from.is_unfinished = true;
+        assert!(pump(&mut Context::from_waker(Waker::noop()), &mut from, &mut to, None).is_pending());
+        assert!(!from.is_unfinished, "its tunnel would be run again and again, for nothing");
+    }
 }

@@ -3,8 +3,7 @@
 use super::slots::{Key, Slots};
 use super::{Owner, Registration, with_state};
 use std::any::Any;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
@@ -33,7 +32,7 @@ pub(crate) enum Next {
 struct Seated {
     /// `None` while it runs.
     machine: Option<Box<dyn Machine>>,
-    /// The earliest entry among the timers. An entry is not taken back when it turns out to come too early.
+    /// Its one entry among the timers. It stays where it is when it turns out to come too early.
     scheduled: Option<Instant>,
 }
 
@@ -41,7 +40,7 @@ struct Seated {
 #[derive(Default)]
 pub(super) struct Machines {
     seats: Slots<Seated>,
-    timers: BinaryHeap<Reverse<Timer>>,
+    timers: BTreeSet<Timer>,
     /// Woken when the first timer has become an earlier one.
     pub(super) keeper: Option<Waker>,
     closing: bool,
@@ -56,7 +55,7 @@ struct Timer {
 impl Machines {
     /// When the first timer comes.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse(timer)| timer.due)
+        self.timers.first().map(|timer| timer.due)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Box<dyn Machine>> {
@@ -67,12 +66,16 @@ impl Machines {
 
     fn schedule(&mut self, key: Key, due: Instant) {
         let Some(seated) = self.seats.get_mut(key) else { return };
-        if seated.scheduled.is_some_and(|scheduled| scheduled <= due) {
-            return;
+        let machine = key.to_u64();
+        if let Some(scheduled) = seated.scheduled {
+            if scheduled <= due {
+                return;
+            }
+            self.timers.remove(&Timer { due: scheduled, machine });
         }
         seated.scheduled = Some(due);
         let is_first = self.next_due().is_none_or(|first| due < first);
-        self.timers.push(Reverse(Timer { due, machine: key.to_u64() }));
+        self.timers.insert(Timer { due, machine });
         if let Some(keeper) = self.keeper.as_ref().filter(|_| is_first) {
             keeper.wake_by_ref();
         }
@@ -80,18 +83,18 @@ impl Machines {
 
     /// Takes a timer whose time has come.
     fn pop_due(&mut self, now: Instant) -> Option<Key> {
-        while self.next_due().is_some_and(|due| due <= now) {
-            let Reverse(timer) = self.timers.pop()?;
-            let key = Key::from_u64(timer.machine);
-            // An earlier entry may have been made since, and the machine may be gone.
-            if let Some(seated) = self.seats.get_mut(key)
-                && seated.scheduled == Some(timer.due)
-            {
-                seated.scheduled = None;
-                return Some(key);
-            }
+        let timer = *self.timers.first().filter(|timer| timer.due <= now)?;
+        self.timers.remove(&timer);
+        let key = Key::from_u64(timer.machine);
+        self.seats.get_mut(key)?.scheduled = None;
+        Some(key)
+    }
+
+    /// A machine that has ended leaves nothing behind.
+    fn remove(&mut self, key: Key) {
+        if let Some(due) = self.seats.remove(key).and_then(|seated| seated.scheduled) {
+            self.timers.remove(&Timer { due, machine: key.to_u64() });
         }
-        None
     }
 }
 
@@ -123,7 +126,7 @@ pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
         // A moment later, or whoever runs what is due by now would never come to an end.
         Next::Again => Some(now + Duration::from_nanos(1)),
         Next::End => {
-            with_state(|state| state.machines.seats.remove(key));
+            with_state(|state| state.machines.remove(key));
             return true;
         }
     };
@@ -200,6 +203,21 @@ mod tests {
         fn sources(&self) -> [Option<&Registration>; 2] {
             [None, None]
         }
+    }
+
+    #[test]
+    fn a_machine_has_one_timer_however_often_it_moves_and_none_when_it_is_gone() {
+        let (mut machines, now) = (Machines::default(), Instant::now());
+        let key = machines.seats.insert(Seated { machine: None, scheduled: None });
+        for second in (1..1_000).rev() {
+            machines.schedule(key, now + Duration::from_secs(second));
+        }
+        assert_eq!((machines.timers.len(), machines.next_due()), (1, Some(now + Duration::from_secs(1))));
+        assert_eq!(machines.pop_due(now), None);
+        assert_eq!(machines.pop_due(now + Duration::from_secs(1)), Some(key));
+        machines.schedule(key, now);
+        machines.remove(key);
+        assert!(machines.timers.is_empty());
     }
 
     #[test]

@@ -229,10 +229,9 @@ struct Turned {
 fn turn(timeout: Duration) -> Turned {
     let mut events = with_state(|state| std::mem::take(&mut state.events));
     events.clear();
-    let epoll = with(|reactor| reactor.epoll.clone());
     let timeout = rustix::event::Timespec::try_from(timeout).expect("a turn's timeout is short");
     // An interruption by a signal is a turn without events. Nothing else can fail on an epoll descriptor.
-    let _ = epoll::wait(&*epoll, spare_capacity(&mut events), Some(&timeout));
+    let _ = with(|reactor| epoll::wait(&reactor.epoll, spare_capacity(&mut events), Some(&timeout)));
     let now = Instant::now();
     let mut turned = Turned { events: events.len(), tasks: false };
     for event in &events {
