@@ -136,8 +136,8 @@ pub struct ErrorPage {
     pub status: u16,
     /// `=code`, `=` or nothing.
     pub answer: ErrorPageStatus,
-    /// Where the request goes.
-    pub target: ErrorPageTarget,
+    /// Where the request goes: a URI here (begins with `/`), `@name`, or an address elsewhere, which makes it a redirect.
+    pub target: Template,
 }
 
 /// Which status an error page is answered with.
@@ -149,17 +149,6 @@ pub enum ErrorPageStatus {
     Take,
     /// `=code`.
     Set(u16),
-}
-
-/// Where an error page is.
-#[derive(Debug, Clone)]
-pub enum ErrorPageTarget {
-    /// An address elsewhere (does not begin with `/` or `@`): a redirect.
-    Redirect(Template),
-    /// A URI here (begins with `/`): an internal redirect.
-    Uri(Template),
-    /// `@name`.
-    Named(String),
 }
 
 /// `server_tokens`.

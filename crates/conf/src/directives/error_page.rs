@@ -1,6 +1,6 @@
 //! `error_page`, `default_type`, `types`.
 
-use crate::config::{ErrorPage, ErrorPageStatus, ErrorPageTarget};
+use crate::config::{ErrorPage, ErrorPageStatus};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::{Scope, push};
@@ -48,7 +48,7 @@ fn error_page(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
         }
         None => (ErrorPageStatus::Keep, count - 1),
     };
-    let target = target(scope, directive, count)?;
+    let target = scope.template(directive, count)?;
     for number in 1..=statuses {
         let status = status(directive, number)?;
         let answer = match (answer, status) {
@@ -60,15 +60,6 @@ fn error_page(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
         is_first = false;
     }
     Ok(())
-}
-
-fn target(scope: &mut Scope<'_>, directive: &Directive, number: usize) -> Result<ErrorPageTarget, Fault> {
-    let text = directive.arg(number);
-    Ok(match text.as_bytes().first() {
-        Some(b'@') => ErrorPageTarget::Named(text.to_owned()),
-        Some(b'/') => ErrorPageTarget::Uri(scope.template(directive, number)?),
-        _ => ErrorPageTarget::Redirect(scope.template(directive, number)?),
-    })
 }
 
 fn status(directive: &Directive, number: usize) -> Result<u16, Fault> {

@@ -6,7 +6,9 @@ mod choose;
 pub(crate) mod client;
 mod error_page;
 mod handshake;
+mod internal;
 mod outcome;
+mod phases;
 mod proxy;
 mod redirect;
 mod relay;
@@ -77,7 +79,12 @@ pub(crate) struct Exchange {
     /// The status that error pages answer with, where it is not their own.
     forced_status: Option<u16>,
     error_page_used: bool,
-    redirects_left: u8,
+    /// How often the URI may still change and a location be chosen anew.
+    changes_left: u8,
+    /// The rewrite steps changed the URI, so that its location is to be chosen anew.
+    uri_changed: bool,
+    /// `Location` of the next response of the gateway's own.
+    redirect_to: Option<Vec<u8>>,
     /// How many tries there were before the last internal redirect.
     redirected_after: usize,
     /// Whether the log line was written, or handed to the tunnel that writes it.
@@ -107,9 +114,11 @@ pub(crate) struct Sent {
 
 /// What comes after a step.
 pub(crate) enum Next {
+    /// Run the server block's own rewrite steps: how a request begins, and begins again after an internal redirect.
+    EnterServer,
     /// Choose the location of the current URI.
     Locate,
-    /// Run the location's own rewrite steps and its handler.
+    /// Run the location's own rewrite steps, its rules of access and its handler.
     Enter,
     /// Answer with this status: an error page or the built-in one.
     Status(u16),
@@ -133,16 +142,14 @@ pub(crate) enum Served {
     Broken,
 }
 
-/// nginx's bound on internal redirects (NGX_HTTP_MAX_URI_CHANGES).
-const REDIRECTS_MAX: u8 = 10;
-
 /// Serves one request from its head to its outcome.
 pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, first: Next) -> Served {
     let mut next = first;
     let served = loop {
         next = match next {
+            Next::EnterServer => phases::enter_server(exchange),
             Next::Locate => route::locate(exchange),
-            Next::Enter => enter(exchange, client).await,
+            Next::Enter => phases::enter(exchange, client).await,
             Next::Status(status) => error_page::answer(exchange, client, status),
             Next::Reply(reply) => respond::send(exchange, client, reply).await,
             Next::Done => break Served::Answered,
@@ -153,27 +160,6 @@ pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, fi
     exchange.sent.bytes = client.sent();
     exchange.request.received = client.received();
     served
-}
-
-async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
-    use culvert_conf::config::Handler;
-    let location = exchange.location.clone();
-    if let Some(next) = rewrite::run(exchange, &location.rewrite) {
-        return next;
-    }
-    match &location.handler {
-        Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
-        Handler::None => {
-            if location.log_not_found {
-                let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();
-                exchange.log(
-                    Level::Error,
-                    format_args!("\"{uri}\" is not found: its location has no proxy_pass and no return"),
-                );
-            }
-            Next::Status(404)
-        }
-    }
 }
 
 impl Exchange {
@@ -196,7 +182,7 @@ impl Exchange {
         let chosen = route::choose_server(&generation, site, request.host_is_read.then_some(&request.host[..]));
         let server = chosen.server;
         request.drop_invalid_headers(&server);
-        let mut exchange = Box::new(Exchange {
+        let exchange = Box::new(Exchange {
             location: server.root.clone(),
             slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
             captures: RefCell::new(chosen.captures.unwrap_or_default()),
@@ -212,13 +198,15 @@ impl Exchange {
             depth: Cell::new(0),
             forced_status: None,
             error_page_used: false,
-            redirects_left: REDIRECTS_MAX,
+            changes_left: internal::CHANGES_MAX,
+            uri_changed: false,
+            redirect_to: None,
             redirected_after: 0,
             outcome_told: false,
         });
         exchange.assign(&chosen.assigns);
         let first = match read {
-            Ok(()) => route::enter_server(&mut exchange),
+            Ok(()) => Next::EnterServer,
             Err(refusal) => {
                 if let Some(message) = refusal.message {
                     exchange.log(Level::Info, message);
@@ -227,6 +215,12 @@ impl Exchange {
             }
         };
         (exchange, first)
+    }
+
+    /// Ends the exchange with a redirect to `location`, unless an `error_page` answers in place of it.
+    fn redirect(&mut self, status: u16, location: Vec<u8>) -> Next {
+        self.redirect_to = Some(location);
+        Next::Status(status)
     }
 
     /// Copies groups of the last match to the slots of the names that they have.

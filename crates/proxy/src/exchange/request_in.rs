@@ -26,6 +26,10 @@ pub(crate) struct Request {
     unparsed: Range<usize>,
     /// Whether [`Request::unparsed`] still is what was asked for; false once the URI was changed here.
     pub(crate) unparsed_is_valid: bool,
+    /// Whether the URI, or the location, is one of the gateway's own choosing: internal locations are open to it.
+    pub(crate) internal: bool,
+    /// Whether the location's name is still what the URI begins with; false after `rewrite … break`.
+    pub(crate) location_is_valid: bool,
     /// Whether the path as sent was percent-encoded, so that it must be encoded again when it is sent on.
     pub(crate) quoted: bool,
     /// The current normalised path.
@@ -64,6 +68,8 @@ impl Request {
             target_is_read: false,
             unparsed: 0..0,
             unparsed_is_valid: true,
+            internal: false,
+            location_is_valid: true,
             quoted: false,
             uri: Box::default(),
             args: Box::default(),
@@ -154,6 +160,11 @@ impl Request {
     /// The current method.
     pub(crate) fn method(&self) -> &[u8] {
         if self.turned_to_get { b"GET" } else { self.head.method() }
+    }
+
+    /// Makes any method but HEAD a GET, as a redirect to an error page does.
+    pub(super) fn turn_to_get(&mut self) {
+        self.turned_to_get = !self.is_head;
     }
 
     /// `$request_uri`: path and arguments as sent. Empty where the target could not be read.

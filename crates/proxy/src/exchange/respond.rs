@@ -12,7 +12,6 @@ use std::task::ready;
 pub(crate) struct Reply {
     status: u16,
     content_type: Option<Bytes>,
-    location: Option<Vec<u8>>,
     body: ReplyBody,
 }
 
@@ -25,17 +24,12 @@ enum ReplyBody {
 impl Reply {
     /// A text.
     pub(super) fn text(status: u16, content_type: Bytes, body: Bytes) -> Reply {
-        Reply { status, content_type: Some(content_type), location: None, body: ReplyBody::Bytes(body) }
-    }
-
-    /// A redirect to `location`, with the built-in page.
-    pub(super) fn redirect(status: u16, location: Vec<u8>) -> Reply {
-        Reply { status, content_type: None, location: Some(location), body: ReplyBody::Builtin(status) }
+        Reply { status, content_type: Some(content_type), body: ReplyBody::Bytes(body) }
     }
 
     /// The built-in page of an error.
     pub(super) fn builtin(status: u16) -> Reply {
-        Reply { status, content_type: None, location: None, body: ReplyBody::Builtin(status) }
+        Reply { status, content_type: None, body: ReplyBody::Builtin(status) }
     }
 }
 
@@ -61,9 +55,6 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, rep
     let no_content = reply.status == 204;
     if let Some(content_type) = content_type.filter(|content_type| !no_content && !content_type.is_empty()) {
         head.headers.push(b"Content-Type", &content_type);
-    }
-    if let Some(location) = reply.location.filter(|location| !location.is_empty()) {
-        head.headers.push(b"Location", &redirect::absolute(exchange, location));
     }
     head.content_length = (!no_content).then_some(body.len() as u64);
     head.has_body = !matches!(reply.status, 204 | 304) && !body.is_empty() && !exchange.is_head();
@@ -95,6 +86,11 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
     if let Some(status) = exchange.forced_status {
         head.status = status;
         head.reason = None;
+    }
+    if let Some(location) = exchange.redirect_to.take().filter(|location| !location.is_empty())
+        && head.headers.first("location").is_none()
+    {
+        head.headers.push(b"Location", &redirect::absolute(exchange, location));
     }
     head.server = product(exchange.location.server_tokens);
     add_headers(exchange, &mut head);

@@ -1,6 +1,6 @@
 //! Which server block, which location.
 
-use super::{Exchange, Next, respond::Reply, rewrite};
+use super::{Exchange, Next};
 use crate::lifecycle::Generation;
 use culvert_conf::config::{Level, Server, ServerName};
 use culvert_engine::http1::BodyLength;
@@ -30,15 +30,10 @@ pub(super) fn choose_server(generation: &Generation, site: usize, host: Option<&
     ChosenServer { server, captures, assigns }
 }
 
-/// Runs the server block's own rewrite steps.
-pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
-    let server = exchange.server.clone();
-    rewrite::run(exchange, &server.rewrite).unwrap_or(Next::Locate)
-}
-
 /// Chooses the location of the current URI.
 pub(super) fn locate(exchange: &mut Exchange) -> Next {
     let server = exchange.server.clone();
+    exchange.uri_changed = false;
     match server.tree.find(&exchange.request.uri) {
         Ok(Choice::Server) => exchange.location = server.root.clone(),
         Ok(Choice::Location { id, captures }) => {
@@ -61,7 +56,7 @@ pub(super) fn locate(exchange: &mut Exchange) -> Next {
 }
 
 /// `location /chat/` was asked for as `/chat`.
-fn add_slash(exchange: &Exchange) -> Next {
+fn add_slash(exchange: &mut Exchange) -> Next {
     let request = &exchange.request;
     let mut location = Vec::with_capacity(request.uri.len() + request.args.len() + 2);
     culvert_engine::uri::escape_uri(&request.uri, &mut location);
@@ -70,7 +65,7 @@ fn add_slash(exchange: &Exchange) -> Next {
         location.push(b'?');
         location.extend_from_slice(&request.args);
     }
-    Next::Reply(Reply::redirect(301, location))
+    exchange.redirect(301, location)
 }
 
 fn check_body_size(exchange: &mut Exchange) -> Option<Next> {

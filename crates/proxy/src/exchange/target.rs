@@ -33,7 +33,7 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
     };
     let mut target = prefix.to_vec();
     let rest = &request.uri[skipped..];
-    if request.quoted || !request.unparsed_is_valid {
+    if request.quoted || request.internal {
         uri::escape_uri(rest, &mut target);
     } else {
         target.extend_from_slice(rest);

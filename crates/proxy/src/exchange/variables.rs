@@ -255,6 +255,7 @@ impl Exchange {
     /// How many bytes of the URI the location's name took, for `proxy_pass` with a URI.
     pub(super) fn matched_length(&self) -> usize {
         match self.location.kind {
+            _ if !self.request.location_is_valid => 0,
             LocationKind::Exact | LocationKind::Prefix => self.location.name.len().min(self.request.uri.len()),
             _ => 0,
         }

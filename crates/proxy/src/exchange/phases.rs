@@ -1,0 +1,41 @@
+//! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
+//! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
+
+use super::{Client, Exchange, Next, internal, proxy, rewrite};
+use culvert_conf::config::{Handler, Level};
+
+/// Runs the server block's own rewrite steps.
+pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
+    let server = exchange.server.clone();
+    exchange.location = server.root.clone();
+    rewrite::run(exchange, &server.rewrite).unwrap_or(Next::Locate)
+}
+
+/// Takes the request through the location that was chosen for it.
+pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+    let location = exchange.location.clone();
+    if let Some(next) = rewrite::run(exchange, &location.rewrite) {
+        return next;
+    }
+    if exchange.uri_changed {
+        return internal::again(exchange);
+    }
+    content(exchange, client).await
+}
+
+async fn content<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+    let location = exchange.location.clone();
+    match &location.handler {
+        Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
+        Handler::None => {
+            if location.log_not_found {
+                let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();
+                exchange.log(
+                    Level::Error,
+                    format_args!("\"{uri}\" is not found: its location has no proxy_pass and no return"),
+                );
+            }
+            Next::Status(404)
+        }
+    }
+}
