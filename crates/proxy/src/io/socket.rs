@@ -95,6 +95,31 @@ impl Socket {
         Poll::Ready(Ok(length))
     }
 
+    /// Waits for something to read, and looks at it without taking it. No bytes are the end of the stream.
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let peek = |socket: BorrowedFd<'_>, buffer: &mut [u8]| net::recv(socket, buffer, RecvFlags::PEEK);
+        let (_, length) = poll_fn(|cx| self.poll(Ready::READ, cx, |socket| peek(socket, &mut *buffer))).await?;
+        Ok(length)
+    }
+
+    /// Reads once if that can be done at once; nobody is woken otherwise.
+    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match net::recv(&self.descriptor, &mut *buffer, RecvFlags::empty()) {
+            Ok((_, length)) => Ok(length),
+            Err(error) => {
+                if error == Errno::AGAIN {
+                    self.registration.is_spent(Ready::READ);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Writes once if that can be done at once; nobody is woken otherwise.
+    pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(net::send(&self.descriptor, bytes, SendFlags::NOSIGNAL)?)
+    }
+
     /// Calls `call` until it would block, and keeps the book of readiness.
     #[inline]
     pub(super) fn poll<T>(

@@ -1,7 +1,8 @@
 //! A byte stream of whatever kind carries a connection.
 
 use super::Socket;
-use super::reactor::Ready;
+use super::reactor::{Ready, Registration};
+use super::tls::TlsStream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +13,8 @@ use tokio::io::AsyncWrite;
 pub(crate) enum Transport {
     /// TCP or a unix socket.
     Socket(Socket),
+    /// TLS over a socket.
+    Tls(Box<TlsStream>),
     /// A pipe in memory, for tests under a paused clock.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -21,6 +24,7 @@ macro_rules! each {
     ($transport:expr, $stream:ident => $do:expr) => {
         match $transport {
             Transport::Socket($stream) => $do,
+            Transport::Tls($stream) => $do,
             #[cfg(test)]
             Transport::Memory($stream) => $do,
         }
@@ -29,7 +33,7 @@ macro_rules! each {
 
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, bytes))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -37,7 +41,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, parts))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_write_vectored(cx, parts))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -45,11 +49,11 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+        each!(self.get_mut(), stream => Pin::new(&mut *stream).poll_shutdown(cx))
     }
 }
 
@@ -59,6 +63,7 @@ impl Transport {
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Transport::Socket(socket) => socket.poll_receive(cx, buffer),
+            Transport::Tls(stream) => stream.poll_receive(cx, buffer),
             #[cfg(test)]
             Transport::Memory(pipe) => {
                 let mut buffer = tokio::io::ReadBuf::new(buffer);
@@ -71,32 +76,65 @@ impl Transport {
     /// Whether there may be something to read, as far as is known without asking.
     #[inline]
     pub(crate) fn may_be_readable(&self) -> bool {
-        self.socket().is_none_or(|socket| socket.registration().may_be(Ready::READ))
+        match self {
+            Transport::Socket(socket) => socket.registration().may_be(Ready::READ),
+            Transport::Tls(stream) => stream.may_be_readable(),
+            #[cfg(test)]
+            Transport::Memory(_) => true,
+        }
     }
 
     /// Lets the kernel gather small writes (`tcp_nodelay off`). Where it can't, they go out as they are.
     pub(crate) fn delay(&self) {
-        if let Some(socket) = self.socket() {
+        if let Some(socket) = self.underlying() {
             socket.delay();
         }
     }
 
     /// Whether an idle connection is still good for another request: open, and nothing unasked has arrived on it.
-    pub(crate) fn is_idle_and_open(&self) -> bool {
-        self.socket().is_none_or(Socket::is_idle_and_open)
+    pub(crate) fn is_idle_and_open(&mut self) -> bool {
+        match self {
+            Transport::Socket(socket) => socket.is_idle_and_open(),
+            Transport::Tls(stream) => stream.is_idle_and_open(),
+            #[cfg(test)]
+            Transport::Memory(_) => true,
+        }
+    }
+
+    /// Says that nothing follows, where the protocol has words for it (TLS) and they can be said at once. A connection that
+    /// is dropped without it has been cut off.
+    pub(crate) fn farewell(&mut self) {
+        if let Transport::Tls(stream) = self {
+            stream.farewell();
+        }
     }
 
     /// Forgets the task that used it last, so that it isn't kept in memory for an idle connection's sake.
     pub(crate) fn release(&self) {
-        if let Some(socket) = self.socket() {
-            socket.registration().release();
+        if let Some(registration) = self.registration() {
+            registration.release();
         }
+    }
+
+    /// Its place in the reactor; `None` for a stream that the reactor does not know.
+    pub(crate) fn registration(&self) -> Option<&Registration> {
+        self.underlying().map(Socket::registration)
     }
 
     /// The socket whose bytes these are, as they are.
     pub(crate) fn socket(&self) -> Option<&Socket> {
         match self {
             Transport::Socket(socket) => Some(socket),
+            Transport::Tls(_) => None,
+            #[cfg(test)]
+            Transport::Memory(_) => None,
+        }
+    }
+
+    fn underlying(&self) -> Option<&Socket> {
+        match self {
+            Transport::Socket(socket) => Some(socket),
+            Transport::Tls(stream) => Some(stream.socket()),
             #[cfg(test)]
             Transport::Memory(_) => None,
         }

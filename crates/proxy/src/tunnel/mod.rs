@@ -112,7 +112,7 @@ pub(crate) struct Tunnel {
 pub(crate) fn open(client: ClientSide, opening: Opening) {
     let tunnel = Tunnel::join(client, opening);
     #[cfg(test)]
-    if tunnel.client.io.socket().is_none() {
+    if tunnel.client.io.registration().is_none() {
         tokio::spawn(task::Task::new(tunnel));
         return;
     }
@@ -156,7 +156,11 @@ impl Tunnel {
         loop {
             self.excuse_unread(now);
             match self.work(cx, now) {
-                Poll::Ready(Ok(())) => return Next::End,
+                Poll::Ready(Ok(())) => {
+                    self.client.io.farewell();
+                    self.server.io.farewell();
+                    return Next::End;
+                }
                 Poll::Ready(Err(broken)) => {
                     self.note_broken(&broken);
                     return Next::End;
@@ -351,7 +355,7 @@ impl Machine for Tunnel {
     }
 
     fn sources(&self) -> [Option<&Registration>; 2] {
-        [&self.client, &self.server].map(|side| side.io.socket().map(|socket| socket.registration()))
+        [&self.client, &self.server].map(|side| side.io.registration())
     }
 }
 

@@ -160,7 +160,7 @@ fn pump_now(
             from.held = (held.start < held.bytes.len()).then_some(held);
             continue;
         }
-        let pays = limit as u64 >= SPLICED_BYTES_MIN && is_spliceable(&watch, from);
+        let pays = limit as u64 >= SPLICED_BYTES_MIN && is_spliceable(&watch, from, to);
         if pays && ready!(splice(cx, from, to, &mut watch, limit))? {
             continue;
         }
@@ -186,7 +186,7 @@ fn pump_now(
             }
             Ok(length) => {
                 from.received += length as u64;
-                from.is_bulky = is_bulky(&watch, length);
+                from.is_bulky = from.io.socket().is_some() && to.io.socket().is_some() && is_bulky(&watch, length);
             }
             Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
         }
@@ -196,8 +196,9 @@ fn pump_now(
 }
 
 /// Whether so much of a payload is to come that splicing it pays.
-fn is_spliceable(watch: &Watch<'_>, from: &Side) -> bool {
+fn is_spliceable(watch: &Watch<'_>, from: &Side, to: &Side) -> bool {
     from.io.socket().is_some()
+        && to.io.socket().is_some()
         && watch.as_ref().is_some_and(|(session, side, _)| session.unread(*side) >= SPLICED_BYTES_MIN)
 }
 

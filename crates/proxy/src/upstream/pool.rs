@@ -47,7 +47,7 @@ pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
     POOL.with_borrow_mut(|pool| {
         let (_, idle) = pool.idle.iter_mut().find(|(id, _)| *id == upstream.id)?;
         while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer) {
-            let found = idle.remove(at).expect("the position was just found");
+            let mut found = idle.remove(at).expect("the position was just found");
             if found.connection.io.is_idle_and_open() {
                 return Some(found.connection);
             }
@@ -90,7 +90,7 @@ async fn sweep() {
         let done = POOL.with_borrow_mut(|pool| {
             let now = Instant::now();
             for (_, idle) in &mut pool.idle {
-                idle.retain(|idle| idle.until > now && idle.connection.io.is_idle_and_open());
+                idle.retain_mut(|idle| idle.until > now && idle.connection.io.is_idle_and_open());
             }
             pool.idle.retain(|(_, idle)| !idle.is_empty());
             pool.sweeping = !pool.idle.is_empty();

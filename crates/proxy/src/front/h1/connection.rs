@@ -88,7 +88,7 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
     loop {
         let request = match read_head::next(&mut front, site, &shared).await {
             Arrival::Request(request) => request,
-            Arrival::Nothing => return,
+            Arrival::Nothing => return front.io.farewell(),
         };
         // Boxed, so that a connection between two requests does not keep the room that an exchange needs.
         match Box::pin(answer(&mut front, request)).await {

@@ -33,7 +33,7 @@ pub(super) async fn discard_body(front: &mut Front) -> bool {
 /// on unread bytes resets the connection and with it the answer (RFC 9112 section 9.6).
 pub(super) async fn close(mut front: Front) {
     if front.ended || (front.body_is_read() && front.inbox.is_empty() && !front.message.unreadable) {
-        return;
+        return front.io.farewell();
     }
     let (between, until) = bounds(&front);
     if poll_fn(|cx| Pin::new(&mut front.io).poll_shutdown(cx)).await.is_err() {
