@@ -30,6 +30,11 @@ fn the_variable_reference_is_current() {
 }
 
 #[test]
+fn the_metric_reference_is_current() {
+    is_current("metrics.md", &culvert_conf::metrics_markdown());
+}
+
+#[test]
 fn the_command_line_reference_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/command-line.md");
     let written = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -40,10 +40,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     }
 }
 
-fn references() -> Result<[(&'static str, String); 3]> {
+fn references() -> Result<[(&'static str, String); 4]> {
     Ok([
         ("directives.md", culvert_conf::reference_markdown()),
         ("variables.md", culvert_conf::variables_markdown()),
+        ("metrics.md", culvert_conf::metrics_markdown()),
         ("command-line.md", command_line_markdown()?),
     ])
 }

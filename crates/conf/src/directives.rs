@@ -11,6 +11,7 @@ pub(crate) mod listen;
 pub(crate) mod location;
 pub(crate) mod log;
 pub(crate) mod map;
+pub(crate) mod metrics;
 pub(crate) mod no_effect;
 pub(crate) mod proxy;
 pub(crate) mod proxy_headers;
@@ -20,6 +21,7 @@ pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod server;
 pub(crate) mod server_name;
+pub(crate) mod status;
 pub(crate) mod types;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
@@ -51,12 +53,14 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_proxy_module", rows: proxy::ROWS },
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
+    Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
     Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },
     Module { name: "ngx_http_upstream_hc_module: match", rows: health_match::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },
     Module { name: "ngx_http_upstream_module: server", rows: upstream_server::ROWS },
     Module { name: "ngx_http_upstream_module: methods", rows: upstream_method::ROWS },
     Module { name: "ngx_http_upstream_module: sticky", rows: upstream_sticky::ROWS },
+    Module { name: "Metrics", rows: metrics::ROWS },
     Module { name: "Live tunnels of an upstream", rows: upstream_tunnels::ROWS },
     Module { name: "WebSockets: frames and lifetime", rows: websocket::ROWS },
     Module { name: "WebSockets: handshake", rows: websocket_handshake::ROWS },

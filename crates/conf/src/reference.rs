@@ -2,7 +2,7 @@
 
 use crate::directives::{MODULES, no_effect, unsupported};
 use crate::registry::{Arity, Row};
-use culvert_engine::variable;
+use culvert_engine::{metric, variable};
 use std::fmt::Write;
 
 /// The reference of directives as Markdown.
@@ -68,6 +68,25 @@ fn groups(out: &mut String, planned: bool) {
         let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(out, "- {}: {}", group.why, names.join(", "));
     }
+}
+
+/// The reference of metrics as Markdown.
+pub fn metrics_markdown() -> String {
+    let mut out = String::from("# Metrics\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n");
+    out.push_str("\n| metric | kind | labels | value |\n|---|---|---|---|\n");
+    for row in metric::TABLE {
+        let total = if row.kind == metric::Kind::Counter { "_total" } else { "" };
+        let labels: Vec<String> = row.labels.iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(
+            out,
+            "| `culvert_{}{total}` | {} | {} | {} |",
+            row.name,
+            row.kind.name(),
+            labels.join(", "),
+            row.doc
+        );
+    }
+    out
 }
 
 /// The reference of variables as Markdown.

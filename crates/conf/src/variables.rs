@@ -224,7 +224,6 @@ fn unknown_variable(draft: &Draft, defined: &[&str], suggestions: &mut Suggestio
 const NGINX_ONLY: &[&str] = &[
     "ancient_browser",
     "cache_",
-    "connections_",
     "date_gmt",
     "date_local",
     "document_root",

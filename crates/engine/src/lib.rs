@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod health;
 pub mod http1;
 pub mod map;
+pub mod metric;
 pub mod pattern;
 pub mod queue;
 pub mod rebalance;

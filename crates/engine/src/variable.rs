@@ -66,6 +66,10 @@ builtins! {
     Connection "connection" "The serial number of the client connection.";
     ConnectionRequests "connection_requests" "How many requests this connection has carried so far.";
     ConnectionTime "connection_time" "The age of the client connection in seconds, with milliseconds.";
+    ConnectionsActive "connections_active" "Client connections that are open, as `stub_status` counts them.";
+    ConnectionsReading "connections_reading" "Client connections on which a request's head is being read.";
+    ConnectionsWaiting "connections_waiting" "Client connections that wait for a request.";
+    ConnectionsWriting "connections_writing" "Client connections on which a request is being answered, tunnels among them.";
     ContentLength "content_length" "The request's `Content-Length` header.";
     ContentType "content_type" "The request's `Content-Type` header.";
     DocumentUri "document_uri" "The same as `$uri`.";

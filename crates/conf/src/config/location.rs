@@ -104,6 +104,10 @@ pub enum Handler {
     None,
     /// `proxy_pass`.
     Proxy(Arc<ProxyPass>),
+    /// `stub_status`.
+    StubStatus,
+    /// `metrics` (Culvert's own).
+    Metrics,
 }
 
 /// A step of the rewrite phase, in the order of the file.

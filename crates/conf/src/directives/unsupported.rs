@@ -585,7 +585,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "post_action",
             "reset_timedout_connection",
             "source_charset",
-            "stub_status",
         ],
     },
     Group {

@@ -6,6 +6,7 @@ use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
 use crate::units;
+use culvert_engine::balance::Method;
 use std::time::Duration;
 
 /// The rows of this file.
@@ -81,8 +82,25 @@ fn upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
         let message = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
         return Err(Fault::at(1, message).hint("a \"resolver\" may stand in this block or in http"));
     }
+    warn_of_returns(scope, directive, &upstream);
     scope.world.upstreams.push(upstream);
     Ok(())
+}
+
+/// Clients that `rebalance` sends away come back to where they were if something binds them to it.
+fn warn_of_returns(scope: &mut Scope<'_>, directive: &Directive, upstream: &Upstream) {
+    let binds = match (&upstream.sticky, upstream.method) {
+        (Some(_), _) => "sticky",
+        (None, Method::IpHash) => "ip_hash",
+        (None, Method::Hash { .. }) => "hash",
+        _ => return,
+    };
+    if upstream.rebalance.rate == 0 {
+        return;
+    }
+    let line = directive.items().iter().find(|item| item.name() == "rebalance").unwrap_or(directive);
+    let message = format!("\"{binds}\" leads the clients that \"rebalance\" sends away back to the same server");
+    scope.warn(line, Fault::new(message));
 }
 
 fn zone(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {

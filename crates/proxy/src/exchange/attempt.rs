@@ -67,6 +67,7 @@ pub(super) async fn attempt<C: Client>(
     match awaited {
         Ok(head) => {
             exchange.note_head(&head);
+            pick.said(head.status);
             Ok(Answer { pick, connection, pump, head })
         }
         Err(HeadError::Upstream(failure, message)) => {

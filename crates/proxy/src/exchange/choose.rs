@@ -77,6 +77,12 @@ fn why(job: &Job<'_>, refused: &NoServer) -> &'static str {
 /// No server takes the request: 502, as in NGINX Plus for a queue too. In a flood of such requests few are logged one by one.
 fn refuse(exchange: &mut Exchange, job: &Job<'_>, message: &str, queue_time: Option<Duration>) -> Next {
     exchange.begin_try(None, &job.upstream, queue_time);
+    let counts = job.upstream.counts();
+    match message {
+        QUEUE_FULL => counts.refused_full.one(),
+        QUEUE_TIMEOUT => counts.refused_timeout.one(),
+        _ => counts.refused_down.one(),
+    }
     match job.upstream.no_server_line() {
         Line::Written => exchange.log(Level::Error, message),
         Line::CountedUntil(end) => {

@@ -7,6 +7,7 @@ pub(crate) mod client;
 mod error_page;
 mod handshake;
 mod internal;
+mod metrics_page;
 mod outcome;
 mod phases;
 mod proxy;
@@ -19,6 +20,7 @@ mod response_in;
 mod rewrite;
 mod route;
 mod status;
+mod status_page;
 mod stick;
 mod target;
 mod tries;
@@ -30,6 +32,7 @@ pub(crate) use status::reason;
 pub(crate) use tries::Try;
 
 use crate::lifecycle::Generation;
+use crate::observe::metrics::{self, Held, Tally};
 use crate::tunnel::Opening;
 use crate::upstream::Endpoint;
 use culvert_conf::config::{Level, Location, Server};
@@ -89,6 +92,8 @@ pub(crate) struct Exchange {
     redirected_after: usize,
     /// Whether the log line was written, or handed to the tunnel that writes it.
     outcome_told: bool,
+    /// `$connections_writing` counts it.
+    _writing: Held,
 }
 
 /// What was sent to the client.
@@ -203,7 +208,9 @@ impl Exchange {
             redirect_to: None,
             redirected_after: 0,
             outcome_told: false,
+            _writing: Held::new(Tally::Writing),
         });
+        metrics::count(Tally::Requests);
         exchange.assign(&chosen.assigns);
         let first = match read {
             Ok(()) => Next::EnterServer,

@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use crate::observe::access_log::{self, Late, Line, LineBuilder, Record};
-use crate::observe::log_file;
+use crate::observe::{log_file, metrics};
 use culvert_conf::config::{AccessLog, Escape};
 use culvert_engine::template::Part;
 use culvert_engine::variable::{Builtin, Variable};
@@ -17,6 +17,7 @@ impl Drop for Exchange {
             // Nothing was answered: the client went away, or was turned away without a word.
             self.sent.status = self.forced_status.unwrap_or(499);
         }
+        metrics::exchange_ended(self.sent.status, self.request.received, self.sent.bytes);
         let location = self.location.clone();
         for log in location.access_logs.iter().filter(|log| self.is_wanted(log)) {
             if let Some(file) = self.generation.logs.of(&log.target) {
@@ -31,6 +32,7 @@ impl Exchange {
     /// open. The exchange itself stays silent from then on.
     pub(super) fn hand_over(&mut self) -> Record {
         self.outcome_told = true;
+        metrics::tunnel_opened(self.request.received);
         let location = self.location.clone();
         let began = self.request.began;
         let tried = self.tries.last().map_or(began, |attempt| attempt.began);

@@ -1,7 +1,7 @@
 //! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
-use super::{Client, Exchange, Next, internal, proxy, rewrite};
+use super::{Client, Exchange, Next, internal, metrics_page, proxy, rewrite, status_page};
 use culvert_conf::config::{Handler, Level};
 
 /// Runs the server block's own rewrite steps.
@@ -27,6 +27,8 @@ async fn content<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
     let location = exchange.location.clone();
     match &location.handler {
         Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
+        Handler::StubStatus => status_page::answer(exchange),
+        Handler::Metrics => metrics_page::answer(exchange),
         Handler::None => {
             if location.log_not_found {
                 let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();

@@ -3,6 +3,7 @@
 use super::client::OutHead;
 use super::{Exchange, Try, route};
 use crate::observe::clock;
+use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
 use culvert_engine::http1::Headers;
 use culvert_engine::template::Template;
@@ -59,6 +60,10 @@ impl Exchange {
             Builtin::Connection => put_number(out, self.client.serial),
             Builtin::ConnectionRequests => put_number(out, request.nth),
             Builtin::ConnectionTime => put_seconds(out, self.client.opened.elapsed()),
+            Builtin::ConnectionsActive => put_number(out, metrics::sum(Tally::Active)),
+            Builtin::ConnectionsReading => put_number(out, metrics::sum(Tally::Reading)),
+            Builtin::ConnectionsWaiting => put_number(out, metrics::sum(Tally::Waiting)),
+            Builtin::ConnectionsWriting => put_number(out, metrics::sum(Tally::Writing)),
             Builtin::ContentLength => put(out, headers.first("content-length")),
             Builtin::ContentType => put(out, headers.first("content-type")),
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),

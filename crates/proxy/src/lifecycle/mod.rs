@@ -11,6 +11,7 @@ mod supervisor;
 pub(crate) mod worker;
 
 pub(crate) use generation::{Generation, Site};
+pub(crate) use supervisor::worker_count;
 pub(crate) use worker::Shared;
 
 use culvert_conf::config::Config;

@@ -7,6 +7,7 @@ use super::worker::{Command, Worker};
 use super::{Generation, Launch, Reload, privileges};
 use crate::listen;
 use crate::observe::error_log::{ErrorSink, os_error};
+use crate::observe::metrics::{self, Tally};
 use crate::tunnel;
 use crate::upstream::background::{self, Background};
 use crate::upstream::discovery::Lookups;
@@ -94,6 +95,7 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         .enable_all()
         .build()
         .map_err(|error| one(format!("[emerg] the main thread can't start ({})", os_error(&error))))?;
+    metrics::start();
     runtime.block_on(async {
         // Whoever sees the pid file may send a signal, so signals are caught before it is there.
         let signals = Signals::catch().map_err(one)?;
@@ -115,7 +117,8 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
     })
 }
 
-fn worker_count(config: &Config) -> usize {
+/// How many worker threads a configuration asks for.
+pub(crate) fn worker_count(config: &Config) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     config.main.worker_processes.unwrap_or_else(cores).max(1)
 }
@@ -250,8 +253,12 @@ impl Supervisor {
             self.replace(plan)
         });
         match result {
-            Ok(()) => self.log(Level::Notice, "reconfigured"),
+            Ok(()) => {
+                metrics::count(Tally::ReloadsTaken);
+                self.log(Level::Notice, "reconfigured");
+            }
             Err(errors) => {
+                metrics::count(Tally::ReloadsRefused);
                 self.log_lines(&errors);
                 self.log(Level::Error, "the new configuration is not taken; the old one stays in service");
             }

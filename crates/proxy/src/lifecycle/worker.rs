@@ -4,6 +4,7 @@ use super::{Generation, privileges};
 use crate::io::reactor::{self, Keeper};
 use crate::listen::{self, Listener};
 use crate::observe::log_file;
+use crate::observe::metrics::{self, Tally};
 use crate::upstream::pool;
 use arc_swap::ArcSwap;
 use culvert_conf::config::Level;
@@ -211,6 +212,7 @@ impl Seat {
     /// Takes a seat.
     pub(crate) fn take() -> Seat {
         SEATS.set(SEATS.get() + 1);
+        metrics::count(Tally::Seats);
         Seat(())
     }
 }
@@ -219,6 +221,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         // A runtime that is being dropped outlives the thread's other variables.
         let _ = SEATS.try_with(|seats| seats.set(seats.get() - 1));
+        metrics::add(Tally::Seats, u64::MAX);
         let _ = ENDED.try_with(|ended| ended.notify_waiters());
     }
 }

@@ -6,6 +6,7 @@ use crate::front::h1;
 use crate::io::{Acceptor, Transport};
 use crate::lifecycle::{Shared, worker};
 use crate::observe::error_log::os_error;
+use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::Level;
 use std::io;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ async fn next(acceptor: &Acceptor) -> io::Result<(Transport, ClientFacts)> {
     static SERIAL: AtomicU64 = AtomicU64::new(1);
     let (socket, addresses) = acceptor.accept().await?;
     let (remote, local) = addresses.unzip();
+    metrics::count(Tally::Accepted);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     Ok((Transport::Socket(socket), ClientFacts { serial, remote, local, opened: Instant::now() }))
 }
@@ -47,6 +49,7 @@ pub(crate) async fn accept(listener: Listener, id: usize, shared: Arc<Shared>) {
         match next(&acceptor).await {
             Ok((transport, facts)) => {
                 (said_full, said_out) = (said_full && worker::is_nearly_full(&shared), false);
+                metrics::count(Tally::Handled);
                 worker::spawn_counted(h1::serve(transport, facts, id, shared.clone()));
             }
             // The client was gone before it was accepted.

@@ -4,3 +4,4 @@ pub(crate) mod access_log;
 pub(crate) mod clock;
 pub(crate) mod error_log;
 pub(crate) mod log_file;
+pub(crate) mod metrics;

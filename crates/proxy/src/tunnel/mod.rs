@@ -28,6 +28,7 @@ use crate::io::{Backlog, Transport};
 use crate::lifecycle::worker::Live;
 use crate::observe::access_log::{Record, TunnelOutcome};
 use crate::observe::error_log::os_error;
+use crate::observe::metrics::{self, Held, InTunnel};
 use crate::upstream::{Connection, Pick};
 use culvert_conf::config::Level;
 use culvert_engine::websocket::{self, Action, Cause, EndedBy, Session, Violation};
@@ -89,6 +90,8 @@ pub(crate) struct ClientSide {
     pub(crate) outbox: Backlog,
     /// Bytes of the exchange sent so far.
     pub(crate) sent: u64,
+    /// Counts the client connection; `None` where it carries other streams beside this one.
+    pub(crate) active: Option<Held>,
 }
 
 /// Two streams joined.
@@ -105,6 +108,7 @@ pub(crate) struct Tunnel {
     server_left: bool,
     record: Record,
     pick: Pick,
+    _counted: InTunnel,
     _live: Live,
 }
 
@@ -143,6 +147,7 @@ impl Tunnel {
             server_left: false,
             record,
             pick,
+            _counted: InTunnel::new(client.active),
             _live: Live::begin(),
         }
     }
@@ -372,6 +377,7 @@ impl Drop for Tunnel {
             summary: self.session.as_ref().map(Session::summary),
         };
         self.record.tell(&outcome);
+        metrics::tunnel_ended(&outcome, self.client.received);
         if self.pick.tunnel_ended(outcome.summary.as_ref(), self.server_left) {
             self.log(Level::Warn, "upstream server temporarily disabled while proxying upgraded connection");
         }

@@ -12,6 +12,7 @@
 use super::flood::Flood;
 use super::sticky::Learning;
 use super::{Endpoint, ports};
+use crate::observe::metrics::{PeerCounts, UpstreamCounts};
 use culvert_conf::config;
 use culvert_engine::balance::{Balancer, Health, Method, PeerId, PeerSpec, Status};
 use culvert_engine::queue::Queue;
@@ -37,9 +38,11 @@ pub(crate) struct Peer {
     /// Its `server` line: an index into the configuration's list.
     pub(super) server: usize,
     /// Its live tunnels.
-    pub(super) tunnels: Arc<AtomicU64>,
+    pub(crate) tunnels: Arc<AtomicU64>,
     /// The source ports towards it; `None` for what is not TCP.
     pub(super) ports: Option<Arc<ports::Ports>>,
+    /// What has happened on it.
+    pub(crate) counts: Arc<PeerCounts>,
 }
 
 /// A peer as the background work sees it.
@@ -84,6 +87,8 @@ pub(super) struct Fleet {
     pub(super) learning: Mutex<Learning>,
     /// Lines about requests that nobody could take.
     pub(super) flood: Flood,
+    /// What has happened that is no single peer's.
+    pub(super) counts: UpstreamCounts,
     /// Whether a server has addresses of both families.
     is_dual: AtomicBool,
 }
@@ -111,6 +116,7 @@ impl Fleet {
             }),
             learning: Mutex::default(),
             flood: Flood::default(),
+            counts: UpstreamCounts::default(),
             is_dual: AtomicBool::new(false),
         }
     }
@@ -133,6 +139,7 @@ impl Fleet {
         let (length, wait) = config.queue.map_or((0, Duration::ZERO), |queue| (queue.length_max, queue.timeout));
         state.queue.configure(length, wait);
         let mut leaving = state.members();
+        let is_at_work = leaving.iter().any(|peer| state.balancer.live(peer.id) > 0);
         for peer in planned {
             let is_it = |other: &&Arc<Peer>| other.endpoint == peer.endpoint && other.name == peer.spec.name;
             match leaving.iter().position(|other| is_it(&other)) {
@@ -140,7 +147,12 @@ impl Fleet {
                     let known = leaving.remove(at);
                     state.respecify(&known, peer.server, peer.spec.clone());
                 }
-                None => drop(state.add_or_restore(peer.clone())),
+                None => {
+                    let id = state.add_or_restore(peer.clone());
+                    if is_at_work {
+                        state.balancer.start_slowly(id, now);
+                    }
+                }
             }
         }
         for peer in leaving {
@@ -281,6 +293,7 @@ impl State {
             server: planned.server,
             tunnels: known.tunnels.clone(),
             ports: known.ports.clone(),
+            counts: known.counts.clone(),
         });
         known.id
     }
@@ -294,8 +307,8 @@ impl State {
             _ => None,
         };
         let server_id = server_id(&endpoint.to_string(), route.as_deref()).into();
-        let tunnels = Arc::default();
-        self.place(Peer { id, endpoint, name, server_id, server, tunnels, ports });
+        let (tunnels, counts) = (Arc::default(), Arc::default());
+        self.place(Peer { id, endpoint, name, server_id, server, tunnels, ports, counts });
         id
     }
 
@@ -320,6 +333,7 @@ impl State {
                 server,
                 tunnels: peer.tunnels.clone(),
                 ports: peer.ports.clone(),
+                counts: peer.counts.clone(),
             });
         }
         if self.balancer.spec(peer.id).is_some_and(|before| *before != spec) {

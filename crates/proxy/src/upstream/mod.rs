@@ -16,7 +16,7 @@ mod flood;
 mod health;
 mod pick;
 pub(crate) mod pool;
-mod ports;
+pub(crate) mod ports;
 mod queue;
 pub(crate) mod rebalance;
 mod settings;
@@ -34,6 +34,7 @@ pub(crate) use ports::Scarce;
 pub(crate) use queue::{NoServer, Turn, Waiting};
 pub(crate) use settings::{Keepalive, spec_of};
 
+use crate::observe::metrics::{PeerCounts, UpstreamCounts};
 use culvert_conf::config;
 use culvert_engine::balance::{Health, PeerId, PeerSpec};
 use culvert_engine::rebalance::Load;
@@ -88,6 +89,21 @@ impl Upstream {
     /// How many such lines were left out.
     pub(crate) fn lines_left_out(&self) -> u32 {
         self.fleet.flood.left_out()
+    }
+
+    /// What has happened that is no single peer's.
+    pub(crate) fn counts(&self) -> &UpstreamCounts {
+        &self.fleet.counts
+    }
+
+    /// What has happened on a peer; `None` where it is gone.
+    pub(crate) fn peer_counts(&self, peer: PeerId) -> Option<Arc<PeerCounts>> {
+        self.fleet.state().peer(peer).map(|peer| peer.counts.clone())
+    }
+
+    /// How many requests wait for a server.
+    pub(crate) fn queued(&self) -> usize {
+        self.fleet.state().queue.len()
     }
 
     /// All peers, and those that serve their last requests.

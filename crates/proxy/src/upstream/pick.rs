@@ -45,6 +45,7 @@ pub(crate) struct Pick {
 impl Pick {
     pub(super) fn new(upstream: Arc<Upstream>, peer: Arc<Peer>, ticket: Ticket) -> Pick {
         let since = Instant::from_std(ticket.picked());
+        peer.counts.picks.one();
         let (ending, is_tunnel, is_over) = (Ending::Abandoned, false, false);
         Pick { upstream, peer, ticket, since, ending, is_tunnel, is_over, port: None, session: None }
     }
@@ -67,6 +68,11 @@ impl Pick {
     /// When it was picked.
     pub(crate) fn picked(&self) -> Instant {
         Instant::from_std(self.ticket.picked())
+    }
+
+    /// Notes the status of an answer.
+    pub(crate) fn said(&self, status: u16) {
+        self.peer.counts.answered(status);
     }
 
     /// Notes how it went so far; the last word counts when the guard is dropped.
@@ -127,7 +133,11 @@ impl Pick {
         if after.is_gone {
             state.forget_if_gone(self.peer.id);
         }
+        if matches!(self.ending, Ending::Failed | Ending::EarlyClose) {
+            self.peer.counts.fails.one();
+        }
         if after.disabled {
+            self.peer.counts.unavail.one();
             state.wake_all();
         } else {
             state.wake_one();

@@ -64,6 +64,36 @@ pub(super) fn to(address: SocketAddr) -> Arc<Ports> {
     ports
 }
 
+/// An address of a backend and the ports that lead there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Towards {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Live connections.
+    pub(crate) used: u32,
+    /// All ports that the kernel chooses from.
+    pub(crate) all: u32,
+}
+
+impl Towards {
+    /// Whether so many are in use that the log is told.
+    pub(crate) fn is_scarce(&self) -> bool {
+        is_scarce(self.used, self.all)
+    }
+}
+
+/// All addresses that somebody may connect to, in order.
+pub(crate) fn all() -> Vec<Towards> {
+    let ledger = LEDGER.lock().unwrap_or_else(PoisonError::into_inner);
+    let of = |(address, ports): (&SocketAddr, &Weak<Ports>)| {
+        let used = ports.upgrade()?.live.load(Ordering::Relaxed);
+        Some(Towards { address: *address, used, all: *RANGE })
+    };
+    let mut all: Vec<Towards> = ledger.iter().filter_map(of).collect();
+    all.sort_by_key(|towards| towards.address);
+    all
+}
+
 impl Ports {
     /// Counts one more connection. The second value says that they become scarce, once a minute.
     pub(super) fn take(self: &Arc<Ports>) -> (PortUse, Option<Scarce>) {
@@ -109,6 +139,8 @@ mod tests {
         let (one, _) = first.take();
         let (two, scarce) = again.take();
         assert_eq!((first.live.load(Ordering::Relaxed), scarce), (2, None));
+        let listed = all().into_iter().find(|towards| towards.address == address).expect("it is known");
+        assert_eq!((listed.used, listed.all, listed.is_scarce()), (2, *RANGE, false));
         drop((one, two));
         assert_eq!(again.live.load(Ordering::Relaxed), 0);
     }

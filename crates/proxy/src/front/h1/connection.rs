@@ -5,6 +5,7 @@ use super::read_head::{self, Arrival};
 use crate::exchange::{self, ClientFacts, Exchange, Served};
 use crate::io::{Backlog, Deadline, Transport, scratch};
 use crate::lifecycle::Shared;
+use crate::observe::metrics::{Held, Tally};
 use crate::tunnel::{self, ClientSide};
 use culvert_conf::config::Location;
 use culvert_engine::http1::{BodyDecoder, BodyLength};
@@ -33,6 +34,8 @@ pub(crate) struct Front {
     /// The client has closed its side.
     pub(super) ended: bool,
     pub(super) message: Message,
+    /// `$connections_active` counts it.
+    pub(super) active: Held,
 }
 
 /// What holds for the current request and its response.
@@ -84,6 +87,7 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
         received: 0,
         ended: false,
         message: Message::new(BodyLength::None),
+        active: Held::new(Tally::Active),
     };
     loop {
         let request = match read_head::next(&mut front, site, &shared).await {
@@ -96,7 +100,8 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
             Served::Answered => return linger::close(front).await,
             Served::Broken => return,
             Served::Tunnel(opening) => {
-                let client = ClientSide { io: front.io, inbox: front.inbox, outbox: front.outbox, sent: front.sent };
+                let Front { io, inbox, outbox, sent, active, .. } = front;
+                let client = ClientSide { io, inbox, outbox, sent, active: Some(active) };
                 // A machine of its own: nothing of this task stays allocated for the hours that a tunnel may live.
                 return tunnel::open(client, *opening);
             }

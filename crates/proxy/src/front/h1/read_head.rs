@@ -3,6 +3,7 @@
 use super::connection::{Front, Message};
 use crate::exchange::{Exchange, Next};
 use crate::lifecycle::{Generation, Shared};
+use crate::observe::metrics::{Held, Tally};
 use culvert_conf::config::{HeaderLimits, Level};
 use culvert_engine::http1::{
     BodyLength, HEAD_BYTES_MAX, HeadLimits, RequestError, RequestHead, RequestScanner, request_body,
@@ -43,7 +44,10 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     let server = generation.default_server(site).clone();
     front.begin();
     front.deadline.set(began, server.client_header_timeout);
-    let head = read(front, limits(server.header_limits)).await;
+    let head = {
+        let _reading = Held::new(Tally::Reading);
+        read(front, limits(server.header_limits)).await
+    };
     front.deadline.clear();
     match head {
         Head::Whole(length) => Arrival::Request(take(front, generation, site, length, began, pipelined, shared)),
@@ -59,6 +63,7 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
         Some(location) => location.keepalive_timeout,
         None => first_wait(&shared.generation.load(), site),
     };
+    let _waiting = Held::new(Tally::Waiting);
     front.idle_since_now(wait);
     let front_is_idle = front.requests > 0;
     let arrived = poll_fn(|cx| {

@@ -32,7 +32,7 @@ impl Asker {
         for server in &resolver.servers {
             servers.extend(addresses_of(server).await);
         }
-        let client = Arc::new(Client::new(&servers, timeout));
+        let client = Arc::new(Client::new(&servers, timeout, resolver.status_zone.as_deref()));
         Asker { client, ipv4: resolver.ipv4, ipv6: resolver.ipv6, timeout }
     }
 

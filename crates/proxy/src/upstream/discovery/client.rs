@@ -1,6 +1,7 @@
 //! Asking name servers: the ones of one `resolver` line, in turn, until one of them answers.
 
 use super::records;
+use crate::observe::metrics::{self, ResolverCounts};
 use culvert_engine::discovery::Trouble;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -27,6 +28,8 @@ pub(super) struct Client {
     /// Which one is asked first next time.
     turn: AtomicUsize,
     timeout: Duration,
+    /// `status_zone=`.
+    counts: Option<Arc<ResolverCounts>>,
 }
 
 /// What a name server said.
@@ -39,13 +42,23 @@ pub(super) struct Reply {
 
 impl Client {
     /// A client of `servers`; one answer is waited for no longer than `timeout`.
-    pub(super) fn new(servers: &[SocketAddr], timeout: Duration) -> Client {
+    pub(super) fn new(servers: &[SocketAddr], timeout: Duration, status_zone: Option<&str>) -> Client {
         let servers = servers.iter().filter_map(|server| pool(*server, timeout)).map(Arc::new).collect();
-        Client { servers, turn: AtomicUsize::new(0), timeout }
+        Client { servers, turn: AtomicUsize::new(0), timeout, counts: status_zone.map(metrics::resolver_zone) }
     }
 
     /// Asks for the records of one kind, following aliases that the answer itself does not follow.
     pub(super) async fn ask(&self, name: &str, kind: RecordType) -> Result<Reply, Trouble> {
+        let answer = self.follow(name, kind).await;
+        if let Some(counts) = &self.counts {
+            let asked = if kind == RecordType::SRV { &counts.services } else { &counts.names };
+            asked.one();
+            counts.answered(code(answer.as_ref().err()));
+        }
+        answer
+    }
+
+    async fn follow(&self, name: &str, kind: RecordType) -> Result<Reply, Trouble> {
         let mut name = parse(name)?;
         let whole = async {
             let mut ttl = u32::MAX;
@@ -141,6 +154,20 @@ fn judge(result: Result<DnsResponse, NetError>) -> Result<Option<DnsResponse>, T
         Err(NetError::Timeout) => Err(Trouble::Timeout),
         Err(NetError::Io(_) | NetError::NoConnections | NetError::Busy) => Err(Trouble::Unreachable),
         Err(_) => Err(Trouble::Malformed),
+    }
+}
+
+/// The word for what came of a question, as the metrics have it.
+fn code(trouble: Option<&Trouble>) -> &'static str {
+    match trouble {
+        None => "noerror",
+        Some(Trouble::FormatError) => "formerr",
+        Some(Trouble::ServerFailure) => "servfail",
+        Some(Trouble::NoSuchName) => "nxdomain",
+        Some(Trouble::NotImplemented) => "notimp",
+        Some(Trouble::Refused) => "refused",
+        Some(Trouble::Timeout) => "timedout",
+        Some(Trouble::Malformed | Trouble::Unreachable) => "unknown",
     }
 }
 

@@ -112,6 +112,10 @@ impl Ward {
                 view.log(Level::Crit, format_args!("a probe could not be made ({}), {context}", os_error(&error)));
             }
             Outcome::Judged(result) => {
+                if let Some(counts) = view.upstream.peer_counts(id.peer) {
+                    let count = if result.is_ok() { &counts.checks_passed } else { &counts.checks_failed };
+                    count.one();
+                }
                 if let Err(failure) = &result {
                     view.log(Level::Error, failure.log_line(&context));
                 }

@@ -61,6 +61,7 @@ impl Evacuation {
                 ),
             );
         }
+        view.upstream.counts().evacuated.add(sent);
         if sent > 0 {
             *self.sent.entry(one.peer.id).or_default() += sent;
         }

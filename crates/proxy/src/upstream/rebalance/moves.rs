@@ -63,7 +63,9 @@ impl Moves {
         for one in moves {
             let Some(survey) = surveys.get(&one.from) else { continue };
             let count = usize::try_from(one.count).unwrap_or(usize::MAX);
-            self.moved += survey.send_away(settings.order, count, SERVICE_RESTART, || reason(settings));
+            let sent = survey.send_away(settings.order, count, SERVICE_RESTART, || reason(settings));
+            view.upstream.counts().rebalanced.add(sent);
+            self.moved += sent;
         }
     }
 
