@@ -12,9 +12,9 @@ mod websocket;
 
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use location::{
-    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, Location, LocationKind,
-    NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule, Return, ServerTokens,
-    SetHeader, Step,
+    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, HttpVersion, Location,
+    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule, Return,
+    ServerTokens, SetHeader, Step,
 };
 pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
 pub use main::{Main, User};

@@ -100,7 +100,7 @@ fn types() -> Arc<HashMap<Box<str>, Bytes>> {
 
 fn proxy() -> ProxySettings {
     ProxySettings {
-        http_1_1: false,
+        http_version: HttpVersion::V1_0,
         set_headers: Arc::new([]),
         hide_headers: Arc::new([]),
         pass_headers: Arc::new([]),

@@ -205,8 +205,8 @@ pub struct BufferSizes {
 /// Everything of the proxy module that a location inherits.
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
-    /// `proxy_http_version`: false is 1.0, nginx's default; tunnels always use 1.1.
-    pub http_1_1: bool,
+    /// `proxy_http_version`.
+    pub http_version: HttpVersion,
     /// `proxy_set_header`, in order; empty where none is defined on any level. nginx's two defaults (`Host
     /// $proxy_host`, `Connection close`) are applied by the traffic side unless a header of that name stands here.
     pub set_headers: Arc<[SetHeader]>,
@@ -241,6 +241,19 @@ pub struct ProxySettings {
     pub ignore_client_abort: bool,
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: bool,
+}
+
+/// `proxy_http_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// `1.0`, nginx's default. Tunnels use 1.1.
+    V1_0,
+    /// `1.1`.
+    V1_1,
+    /// `2`: by agreement over TLS, with prior knowledge without.
+    V2,
+    /// `auto` (Culvert's own): over TLS what the server chooses of 2 and 1.1, without it 1.1.
+    Auto,
 }
 
 /// `proxy_next_upstream`, `proxy_next_upstream_tries` and `proxy_next_upstream_timeout`.

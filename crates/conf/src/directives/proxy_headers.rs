@@ -1,6 +1,6 @@
 //! The headers of a proxied request and response.
 
-use crate::config::SetHeader;
+use crate::config::{HttpVersion, SetHeader};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::{Scope, push};
@@ -21,16 +21,22 @@ pub(crate) const ROWS: &[Row] = &[
          The first line of a block replaces the inherited ones.",
     ),
     Row::new("proxy_http_version", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
-        scope.proxy().http_1_1 = match directive.arg(1) {
-            "1.0" => false,
-            "1.1" => true,
-            "2" => return Err(directive.unsupported_parameter(1)),
+        scope.proxy().http_version = match directive.arg(1) {
+            "1.0" => HttpVersion::V1_0,
+            "1.1" => HttpVersion::V1_1,
+            "2" => HttpVersion::V2,
+            "auto" => HttpVersion::Auto,
             _ => return Err(directive.invalid_word(1)),
         };
         Ok(())
     })
     .default("1.0")
-    .doc("The version of HTTP that the upstream is asked with. Tunnels always use 1.1. `2` is not supported yet."),
+    .doc(
+        "The version of HTTP that the upstream is asked with. With `2`, requests and WebSockets share few connections, \
+         without TLS by prior knowledge; `auto` (Culvert's own) leaves the choice between 2 and 1.1 to the server, which \
+         only TLS knows how to ask, and is 1.1 without it. With `1.0` tunnels use 1.1 all the same. A WebSocket \
+         has a connection of 1.1.",
+    ),
     Row::new("proxy_pass_header", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         let is_first = scope.is_first(directive);
         push(&mut scope.proxy().pass_headers, is_first, directive.arg(1).to_ascii_lowercase().into());

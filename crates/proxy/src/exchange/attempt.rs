@@ -4,8 +4,8 @@ use super::body_in::{self, Pump, RequestBody};
 use super::proxy::Job;
 use super::relay::{self, HeadError};
 use super::{Client, Exchange, Next, request_out};
-use crate::observe::error_log::os_error;
-use crate::upstream::{ConnectError, Connection, Pick, Scarce, Unconnected, connect, pool};
+use crate::observe::error_log::{failure, os_error};
+use crate::upstream::{ConnectError, Connected, Connection, Pick, Scarce, Unconnected, connect, reuse};
 use culvert_conf::config::Level;
 use culvert_engine::balance::{Ending, PeerId};
 use culvert_engine::http1::ResponseHead;
@@ -49,12 +49,9 @@ pub(super) async fn attempt<C: Client>(
     job: &Job<'_>,
     pick: Pick,
 ) -> Result<Answer, TryError> {
-    let (mut pick, mut connection, reused) = match pool::take(&job.upstream, pick.peer().id) {
+    let (mut pick, mut connection, reused) = match reuse(&job.upstream, &pick, &job.way) {
         Some(connection) => (pick, connection, true),
-        None => {
-            let (pick, connection) = open(exchange, client, job, pick).await?;
-            (pick, connection, false)
-        }
+        None => open(exchange, client, job, pick).await?,
     };
     exchange.note_connected(&pick, reused);
     connection.begin();
@@ -72,8 +69,12 @@ pub(super) async fn attempt<C: Client>(
         }
         Err(HeadError::Upstream(failure, message)) => {
             let was_stale = reused && connection.received == 0 && failure == TryFailure::Error;
+            if failure == TryFailure::Timeout {
+                connection.distrust();
+            }
             // What was read of a streamed body for this server is gone with it.
-            let request_sent = connection.sent > 0 || client.received() > received_before;
+            let request_sent =
+                (connection.sent > 0 && !connection.is_unprocessed()) || client.received() > received_before;
             pick.ends(if was_stale { Ending::Abandoned } else { Ending::Failed });
             Err(TryError::Failed(Box::new(FailedTry { pick, rival: None, failure, message, request_sent, was_stale })))
         }
@@ -88,21 +89,21 @@ async fn open<C: Client>(
     client: &mut C,
     job: &Job<'_>,
     mut pick: Pick,
-) -> Result<(Pick, Connection), TryError> {
+) -> Result<(Pick, Connection, bool), TryError> {
     let proxy = &exchange.location.proxy;
     // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
     let watches = !proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
     let connected = tokio::select! {
         biased;
-        connected = connect(&mut pick, &job.tried, proxy.connect_timeout, proxy.socket_keepalive) => connected,
+        connected = connect(&mut pick, &job.tried, &job.way) => connected,
         _ = poll_fn(|cx| client.poll_gone(cx)), if watches => return Err(TryError::Final(client_gone(exchange))),
     };
     match connected {
-        Ok((connection, scarce)) => {
+        Ok(Connected { connection, scarce, reused }) => {
             if let Some(scarce) = scarce {
                 warn_of_ports(exchange, &pick, scarce);
             }
-            Ok((pick, connection))
+            Ok((pick, connection, reused))
         }
         Err(Unconnected { error, rival }) => {
             pick.ends(Ending::Failed);
@@ -121,6 +122,10 @@ fn describe(error: &ConnectError) -> (TryFailure, String) {
         ConnectError::Failed(error) => {
             let reason = os_error(error);
             (TryFailure::Connect, format!("connect() failed ({reason}) while connecting to upstream"))
+        }
+        ConnectError::Http2(error) => {
+            let reason = failure("recv", error);
+            (TryFailure::Error, format!("HTTP/2 could not begin: {reason} while connecting to upstream"))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whether a request wants to become a tunnel, and what is written for it.
 
 use super::Exchange;
+use crate::upstream::Purpose;
 use culvert_conf::config::{Deflate, Level, WebSocketSettings};
 use culvert_engine::http1::Headers;
 use culvert_engine::websocket::{Offer, Session, has_token};
@@ -47,6 +48,15 @@ fn is_handshake(exchange: &Exchange) -> bool {
         host: headers.first("host").is_some(),
     }
     .is_handshake()
+}
+
+/// What the request is to its connection.
+pub(super) fn purpose(exchange: &Exchange, wish: Wish) -> Purpose {
+    match wish {
+        Wish::None => Purpose::Plain,
+        _ if is_handshake(exchange) => Purpose::WebSocket,
+        _ => Purpose::Upgrade,
+    }
 }
 
 /// Whether the handshake is about a WebSocket, so that the location's `websocket_*` directives apply.

@@ -7,7 +7,7 @@ use super::relay::{BodyEnd, BodyRelay, Bounds};
 use super::stick::Binding;
 use super::{Client, Exchange, Next, choose, respond, response_in, target};
 use crate::tunnel::{Opening, Timeouts};
-use crate::upstream::{Upstream, pool};
+use crate::upstream::{Upstream, Way, pool};
 use culvert_conf::config::{Level, ProxyPass};
 use culvert_engine::balance::{Ending, PeerId, Tried};
 use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body};
@@ -22,6 +22,8 @@ pub(super) struct Job<'a> {
     pass: &'a ProxyPass,
     pub(super) upstream: Arc<Upstream>,
     pub(super) wish: Wish,
+    /// How its connections are made.
+    pub(super) way: Way,
     pub(super) body: RequestBody,
     pub(super) bounds: Bounds,
     /// The value of the key of `hash`.
@@ -75,7 +77,8 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
     let binding = Binding::of(exchange, &upstream);
     let (tried, again, began) = (Tried::new(), None, Instant::now());
-    Ok(Job { pass, upstream, wish, body, bounds, key, binding, tried, again, began, tries: 0 })
+    let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish));
+    Ok(Job { pass, upstream, wish, way, body, bounds, key, binding, tried, again, began, tries: 0 })
 }
 
 /// Tries servers until one answers in a way that is to be passed on.

@@ -2,6 +2,7 @@
 
 use super::Exchange;
 use super::handshake::{self, Wish, is_h2c};
+use culvert_conf::config::HttpVersion;
 use culvert_engine::http1::{BodyLength, push_line};
 use culvert_engine::websocket::has_token;
 use std::borrow::Cow;
@@ -24,7 +25,8 @@ const OWN: &[&str] = &[
 pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let request = &exchange.request;
-    let http_1_1 = exchange.location.proxy.http_1_1 || wish != Wish::None || body == BodyLength::Chunked;
+    let version = exchange.location.proxy.http_version;
+    let http_1_1 = version != HttpVersion::V1_0 || wish != Wish::None || body == BodyLength::Chunked;
     out.extend_from_slice(request.method());
     out.push(b' ');
     push_target(&mut out, &request.upstream_uri);
@@ -84,9 +86,14 @@ fn default_headers(exchange: &Exchange, wish: Wish, upgrade_refused: bool, out: 
     if wish == Wish::WebSocket {
         push_line(out, b"Connection", b"Upgrade");
         push_line(out, b"Upgrade", b"websocket");
-    } else if upgrade_refused || !sets(exchange, "connection") {
+    } else if upgrade_refused || (!sets(exchange, "connection") && !is_persistent(exchange)) {
         push_line(out, b"Connection", b"close");
     }
+}
+
+/// Whoever asks for HTTP/2 wants connections to last, where a server speaks HTTP/1.1 too.
+fn is_persistent(exchange: &Exchange) -> bool {
+    matches!(exchange.location.proxy.http_version, HttpVersion::V2 | HttpVersion::Auto)
 }
 
 /// Framing is the gateway's own, whatever the configuration sets: a message must end where both sides think it ends.

@@ -49,7 +49,7 @@ impl Backlog {
     /// Writes as much as the stream takes, counting it in `sent`; ready once nothing waits.
     pub(crate) fn poll_write(
         &mut self,
-        stream: &mut Transport,
+        stream: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
         sent: &mut u64,
     ) -> Poll<io::Result<()>> {

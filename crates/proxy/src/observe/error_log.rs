@@ -69,6 +69,14 @@ fn compose(level: Level, connection: u64, message: &dyn Display) -> Vec<u8> {
     line
 }
 
+/// `recv() failed (104: Connection reset by peer)`, or what a protocol above the system's calls has to say.
+pub(crate) fn failure(call: &str, error: &io::Error) -> String {
+    match error.get_ref() {
+        Some(inner) => inner.to_string(),
+        None => format!("{call}() failed ({})", os_error(error)),
+    }
+}
+
 /// An error as nginx prints it: `111: Connection refused`.
 pub(crate) fn os_error(error: &io::Error) -> String {
     match error.raw_os_error() {

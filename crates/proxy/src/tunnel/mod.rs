@@ -139,7 +139,7 @@ impl Tunnel {
         pass_early(session.as_mut(), websocket::Side::Client, &client.inbox, now, &mut to_server);
         Tunnel {
             client: Side::new(client.io, to_client, 0, client.sent),
-            server: Side::new(connection.io, to_server, connection.received, connection.sent),
+            server: Side::new(connection.io.into_transport(), to_server, connection.received, connection.sent),
             session,
             idle_until: None,
             timeouts,

@@ -3,8 +3,10 @@
 //! Where a server has addresses of both families, one that does not answer at once is raced by one of the other family
 //! (RFC 8305): whichever connects first has the request, and the other attempt is given up.
 
+use super::h2::{self, Taken};
 use super::ports::Scarce;
-use super::{Connection, Endpoint, Pick};
+use super::way::Protocols;
+use super::{Connection, Endpoint, Pick, Upstream, Way, pool};
 use crate::io::{Socket, Transport};
 use culvert_engine::balance::{Ending, PeerId, Tried};
 use std::io;
@@ -20,6 +22,8 @@ pub(crate) enum ConnectError {
     Timeout,
     /// The system said no.
     Failed(io::Error),
+    /// It does not speak HTTP/2, or breaks off at once.
+    Http2(io::Error),
 }
 
 /// A connection that could not be made.
@@ -40,23 +44,83 @@ impl From<ConnectError> for Unconnected {
 /// How long the first address has to itself: RFC 8305 section 5, `Connection Attempt Delay`.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the picked peer within `wait`; `keepalive` is `proxy_socket_keepalive`. The pick may be another one
-/// afterwards, on another address of the same server. The second value says that source ports become scarce.
-pub(crate) async fn connect(
-    pick: &mut Pick,
-    tried: &Tried,
-    wait: Duration,
-    keepalive: bool,
-) -> Result<(Connection, Option<Scarce>), Unconnected> {
-    let opened = if pick.upstream().fleet.is_dual() && wait > HEAD_START {
-        race(pick, tried, wait, keepalive).await
-    } else {
-        within(timeout(wait, open(pick.endpoint(), keepalive)).await)
-    };
-    let mut connection = Connection::new(opened?);
+/// A connection for a request.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) connection: Connection,
+    /// Source ports become scarce.
+    pub(crate) scarce: Option<Scarce>,
+    /// It was made for an earlier request.
+    pub(crate) reused: bool,
+}
+
+/// A connection to the picked peer that there is already: an idle one, or a stream on one that others use too.
+pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Connection> {
+    if way.protocols == Protocols::Http1 {
+        return pool::take(upstream, pick.peer().id);
+    }
+    match h2::take(&way.route(pick.endpoint()), way.is_websocket) {
+        Taken::Stream(stream) => Some(Connection::shared(stream)),
+        Taken::NoWebSockets | Taken::Http1 => pool::take(upstream, pick.peer().id),
+        Taken::Nothing => None,
+    }
+}
+
+/// Connects to the picked peer. The pick may be another one afterwards, on another address of the same server.
+pub(crate) async fn connect(pick: &mut Pick, tried: &Tried, way: &Way) -> Result<Connected, Unconnected> {
+    let until = Instant::now() + way.connect_timeout;
+    if way.protocols == Protocols::Http1 {
+        return own(pick, tried, way, until).await;
+    }
+    match share(pick, tried, way, until).await? {
+        Some(connected) => Ok(connected),
+        None => own(pick, tried, way, until).await,
+    }
+}
+
+/// Makes a connection for one request at a time.
+async fn own(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Connected, Unconnected> {
+    let mut connection = Connection::new(dial(pick, tried, way, until).await?);
     let (port, scarce) = pick.take_port();
     connection.port = port;
-    Ok((connection, scarce))
+    Ok(Connected { connection, scarce, reused: false })
+}
+
+/// Begins a stream on a connection of HTTP/2, which is made unless somebody else has just made it. `None` where the server
+/// takes no WebSockets as streams.
+async fn share(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Option<Connected>, Unconnected> {
+    let route = way.route(pick.endpoint());
+    let turnstile = h2::turnstile(&route);
+    let _turn = timeout_at(until, turnstile.lock()).await.map_err(|_| ConnectError::Timeout)?;
+    let (taken, scarce, reused) = match h2::take(&route, way.is_websocket) {
+        Taken::Nothing => {
+            let transport = dial(pick, tried, way, until).await?;
+            let (port, scarce) = pick.take_port();
+            let opening = h2::open(transport, way.scheme(), pick.upstream().keepalive, port);
+            let session = match timeout_at(until, opening).await {
+                Ok(Ok(session)) => session,
+                Ok(Err(error)) => return Err(ConnectError::Http2(error).into()),
+                Err(Elapsed { .. }) => return Err(ConnectError::Timeout.into()),
+            };
+            (h2::add(&way.route(pick.endpoint()), session, way.is_websocket), scarce, false)
+        }
+        taken => (taken, None, true),
+    };
+    match taken {
+        Taken::Stream(stream) => Ok(Some(Connected { connection: Connection::shared(stream), scarce, reused })),
+        Taken::NoWebSockets | Taken::Http1 => Ok(None),
+        Taken::Nothing => Err(ConnectError::Http2(io::Error::other("it takes no streams")).into()),
+    }
+}
+
+/// Opens a connection, by a race where that may help.
+async fn dial(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Transport, Unconnected> {
+    let keepalive = way.socket_keepalive;
+    if pick.upstream().fleet.is_dual() && until.duration_since(Instant::now()) > HEAD_START {
+        race(pick, tried, until, keepalive).await
+    } else {
+        within(timeout_at(until, open(pick.endpoint(), keepalive)).await)
+    }
 }
 
 fn within(opened: Result<io::Result<Transport>, Elapsed>) -> Result<Transport, Unconnected> {
@@ -67,8 +131,7 @@ fn within(opened: Result<io::Result<Transport>, Elapsed>) -> Result<Transport, U
     }
 }
 
-async fn race(pick: &mut Pick, tried: &Tried, wait: Duration, keepalive: bool) -> Result<Transport, Unconnected> {
-    let until = Instant::now() + wait;
+async fn race(pick: &mut Pick, tried: &Tried, until: Instant, keepalive: bool) -> Result<Transport, Unconnected> {
     let endpoint = pick.endpoint().clone();
     let mut first = pin!(open(&endpoint, keepalive));
     if let Ok(opened) = timeout(HEAD_START, &mut first).await {

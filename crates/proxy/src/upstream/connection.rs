@@ -1,5 +1,6 @@
 //! A connection to a peer: its stream and what has been read from it but not used yet.
 
+use super::h2::Stream;
 use super::ports::PortUse;
 use crate::io::{Backlog, Transport, scratch};
 use crate::lifecycle::worker::Seat;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// The stream.
-    pub(crate) io: Transport,
+    pub(crate) io: Wire,
     /// Bytes read and not used yet.
     pub(crate) inbox: Vec<u8>,
     /// Bytes to be written.
@@ -26,12 +27,54 @@ pub(crate) struct Connection {
     pub(crate) sent: u64,
     /// Its source port; a tunnel's pick takes it over.
     pub(crate) port: Option<PortUse>,
-    _seat: Seat,
+    /// A stream of HTTP/2 has none: its connection has.
+    _seat: Option<Seat>,
+}
+
+/// What carries a request: a connection of its own, or one stream of many.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// HTTP/1.
+    Own(Transport),
+    /// A stream of HTTP/2, whose near side is HTTP/1.
+    Shared(Box<Stream>),
+}
+
+impl Wire {
+    /// The bare stream, of a tunnel.
+    pub(crate) fn into_transport(self) -> Transport {
+        match self {
+            Wire::Own(transport) => transport,
+            Wire::Shared(_) => unreachable!("tunnels have connections of their own"),
+        }
+    }
+
+    /// Reads once, at most `limit` bytes, and hands what came to `take`. No bytes are the end of the stream.
+    pub(crate) fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        match self {
+            Wire::Own(transport) => scratch::poll_read(transport, cx, limit, take),
+            Wire::Shared(stream) => stream.poll_read(cx, limit, take),
+        }
+    }
 }
 
 impl Connection {
     /// A connection that has carried nothing yet.
     pub(crate) fn new(io: Transport) -> Connection {
+        Connection::over(Wire::Own(io), Some(Seat::take()))
+    }
+
+    /// A request's part in a connection that others use as well.
+    pub(super) fn shared(stream: Box<Stream>) -> Connection {
+        Connection::over(Wire::Shared(stream), None)
+    }
+
+    fn over(io: Wire, seat: Option<Seat>) -> Connection {
         let born = Instant::now();
         Connection {
             io,
@@ -42,7 +85,7 @@ impl Connection {
             received: 0,
             sent: 0,
             port: None,
-            _seat: Seat::take(),
+            _seat: seat,
         }
     }
 
@@ -56,7 +99,7 @@ impl Connection {
     /// Reads once into the inbox. No bytes are the end of the stream.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
         let inbox = &mut self.inbox;
-        let read = ready!(scratch::poll_read(&mut self.io, cx, limit, |_, bytes| {
+        let read = ready!(self.io.poll_read(cx, limit, |_, bytes| {
             inbox.extend_from_slice(bytes);
             bytes.len()
         }))?;
@@ -66,6 +109,21 @@ impl Connection {
 
     /// Writes what waits in the outbox.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.outbox.poll_write(&mut self.io, cx, &mut self.sent)
+        match &mut self.io {
+            Wire::Own(transport) => self.outbox.poll_write(transport, cx, &mut self.sent),
+            Wire::Shared(stream) => self.outbox.poll_write(&mut **stream, cx, &mut self.sent),
+        }
+    }
+
+    /// Whether the server has certainly done nothing about the request, however much of it was sent.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(&self.io, Wire::Shared(stream) if stream.is_unprocessed())
+    }
+
+    /// Notes that the server did not answer in time. Requests that share the connection would find out one by one.
+    pub(crate) fn distrust(&self) {
+        if let Wire::Shared(stream) = &self.io {
+            stream.distrust();
+        }
     }
 }

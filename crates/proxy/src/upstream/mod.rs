@@ -13,6 +13,7 @@ pub(crate) mod discovery;
 mod endpoint;
 mod fleet;
 mod flood;
+mod h2;
 mod health;
 mod pick;
 pub(crate) mod pool;
@@ -23,8 +24,9 @@ mod settings;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod way;
 
-pub(crate) use connect::{ConnectError, Unconnected, connect};
+pub(crate) use connect::{ConnectError, Connected, Unconnected, connect, reuse};
 pub(crate) use connection::Connection;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use fleet::{Member, Peer, PeerStatus, Planned};
@@ -33,6 +35,7 @@ pub(crate) use pick::{Asker, Pick};
 pub(crate) use ports::Scarce;
 pub(crate) use queue::{NoServer, Turn, Waiting};
 pub(crate) use settings::{Keepalive, spec_of};
+pub(crate) use way::{Purpose, Way};
 
 use crate::observe::metrics::{PeerCounts, UpstreamCounts};
 use culvert_conf::config;

@@ -1,6 +1,7 @@
 //! Idle connections to upstream servers, kept per worker thread (`keepalive`).
 
-use super::{Connection, Upstream};
+use super::connection::Wire;
+use super::{Connection, Upstream, h2};
 use culvert_engine::balance::PeerId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,7 +49,7 @@ pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
         let (_, idle) = pool.idle.iter_mut().find(|(id, _)| *id == upstream.id)?;
         while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer) {
             let mut found = idle.remove(at).expect("the position was just found");
-            if found.connection.io.is_idle_and_open() {
+            if is_open(&mut found.connection) {
                 return Some(found.connection);
             }
         }
@@ -58,15 +59,17 @@ pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
 
 /// Keeps `connection` for another request, where `upstream` keeps any. The one that idled longest makes room.
 pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection) {
+    // A stream of HTTP/2 ends with its request; its connection is kept by others.
+    let Wire::Own(transport) = &connection.io else { return };
     let limits = upstream.keepalive;
     let now = Instant::now();
     let worn = connection.requests >= limits.requests || now.duration_since(connection.born) >= limits.time;
     if limits.connections == 0 || worn || !connection.inbox.is_empty() || !connection.outbox.is_empty() {
         return;
     }
+    transport.release();
     connection.inbox = Vec::new();
     connection.outbox.shrink();
-    connection.io.release();
     let start_sweeping = POOL.with_borrow_mut(|pool| {
         if pool.closed {
             return false;
@@ -83,6 +86,14 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
     }
 }
 
+/// Whether an idle connection is still good for another request.
+fn is_open(connection: &mut Connection) -> bool {
+    match &mut connection.io {
+        Wire::Own(transport) => transport.is_idle_and_open(),
+        Wire::Shared(_) => false,
+    }
+}
+
 /// Closes what idled too long or was closed by its server, for as long as anything idles.
 async fn sweep() {
     loop {
@@ -90,7 +101,7 @@ async fn sweep() {
         let done = POOL.with_borrow_mut(|pool| {
             let now = Instant::now();
             for (_, idle) in &mut pool.idle {
-                idle.retain_mut(|idle| idle.until > now && idle.connection.io.is_idle_and_open());
+                idle.retain_mut(|idle| idle.until > now && is_open(&mut idle.connection));
             }
             pool.idle.retain(|(_, idle)| !idle.is_empty());
             pool.sweeping = !pool.idle.is_empty();
@@ -108,10 +119,12 @@ pub(crate) fn close() {
         pool.idle.clear();
         pool.closed = true;
     });
+    h2::close();
 }
 
 /// Keeps connections again: in-process tests drain one worker after the other on the same thread.
 #[cfg(test)]
 pub(crate) fn open() {
     POOL.with_borrow_mut(|pool| pool.closed = false);
+    h2::open_again();
 }

@@ -125,6 +125,19 @@ impl World {
         assert!(self.arrival(None).is_none(), "the gateway has connected to a backend");
     }
 
+    /// The stream of the oldest connection to a backend, for one that speaks more than bytes; it runs in this world's runtime.
+    pub(crate) fn arrives_as_stream(&self) -> Option<tokio::io::DuplexStream> {
+        self.clock.settle();
+        network::take(None).map(|(_, stream)| stream)
+    }
+
+    /// Runs a future that is ready at the current moment, in this world's runtime.
+    pub(crate) fn runs<T>(&self, future: impl Future<Output = T>) -> T {
+        let result = self.clock.run(future);
+        self.clock.settle();
+        result
+    }
+
     fn arrival(&self, backend: Option<&str>) -> Option<End> {
         self.clock.settle();
         network::take(backend).map(|(name, stream)| End::new(name, stream, self.clock.clone()))

@@ -3,8 +3,8 @@
 use super::Bounds;
 use crate::exchange::Client;
 use crate::exchange::body_in::Pump;
-use crate::io::{Deadline, scratch};
-use crate::observe::error_log::os_error;
+use crate::io::Deadline;
+use crate::observe::error_log::failure;
 use crate::upstream::Connection;
 use culvert_engine::http1::{BodyDecoder, Headers};
 use std::future::poll_fn;
@@ -126,7 +126,7 @@ impl BodyRelay {
         }
         let limit = self.bounds.ahead_bytes_max;
         let inbox = &mut connection.inbox;
-        let read = scratch::poll_read(&mut connection.io, cx, limit, |cx, bytes| {
+        let read = connection.io.poll_read(cx, limit, |cx, bytes| {
             let used = self.take(cx, client, bytes)?;
             inbox.extend_from_slice(&bytes[used..]);
             Ok(bytes.len())
@@ -146,7 +146,7 @@ impl BodyRelay {
             }
             Ok(Err(end)) => Poll::Ready(Err(end)),
             Err(error) => {
-                let message = format!("recv() failed ({}) while reading upstream", os_error(&error));
+                let message = format!("{} while reading upstream", failure("recv", &error));
                 Poll::Ready(Err(BodyEnd::Upstream(message)))
             }
         }

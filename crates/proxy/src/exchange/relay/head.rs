@@ -5,7 +5,7 @@ use crate::exchange::Client;
 use crate::exchange::body_in::{Pump, PumpError};
 use crate::exchange::client::BodyError;
 use crate::io::Deadline;
-use crate::observe::error_log::os_error;
+use crate::observe::error_log::failure;
 use crate::upstream::Connection;
 use culvert_engine::http1::{ResponseError, ResponseHead, offending_start};
 use culvert_engine::retry::TryFailure;
@@ -35,7 +35,7 @@ impl HeadError {
     }
 
     fn io(call: &str, error: &io::Error, doing: &str) -> HeadError {
-        HeadError::Upstream(TryFailure::Error, format!("{call}() failed ({}) while {doing}", os_error(error)))
+        HeadError::Upstream(TryFailure::Error, format!("{} while {doing}", failure(call, error)))
     }
 }
 
