@@ -7,17 +7,19 @@ mod http;
 mod location;
 mod log;
 mod main;
+mod rewrite;
 mod upstream;
 mod websocket;
 
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use location::{
     AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, HttpVersion, Location,
-    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule, Return,
-    ServerTokens, SetHeader, Step,
+    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule,
+    ServerTokens, SetHeader,
 };
 pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
 pub use main::{Main, User};
+pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
 pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 

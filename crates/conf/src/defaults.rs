@@ -85,6 +85,8 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
         access_logs: Arc::new([]),
         error_logs,
         log_not_found: true,
+        rewrite_log: false,
+        uninitialized_variable_warn: true,
         resolver: None,
         resolver_timeout: Duration::from_secs(30),
         proxy: Arc::new(proxy()),

@@ -7,6 +7,7 @@ pub(crate) mod health_check;
 pub(crate) mod health_match;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
+pub(crate) mod if_;
 pub(crate) mod listen;
 pub(crate) mod location;
 pub(crate) mod log;
@@ -69,7 +70,7 @@ pub(crate) const MODULES: &[Module] = &[
 
 /// Settles what the values of a block imply for each other, before its children inherit them.
 pub(crate) fn settle(scope: &mut Scope<'_>) {
-    if !scope.context.meets(Contexts::HTTP_TO_LOCATION) {
+    if !scope.context.meets(Contexts::HTTP_TO_IF) {
         return;
     }
     if scope.access_log_off {

@@ -67,6 +67,11 @@ pub struct Loaded {
     pub sources: Vec<Source>,
 }
 
+/// A size in bytes as configuration files write it (`10k`, `1m`); `None` for anything else.
+pub fn size(text: &[u8]) -> Option<u64> {
+    units::size(std::str::from_utf8(text).ok()?).and_then(|size| u64::try_from(size).ok())
+}
+
 /// Reads a configuration file and everything that it includes.
 ///
 /// # Errors

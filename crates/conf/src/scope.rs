@@ -4,7 +4,7 @@
 //! child blocks. A child starts from a clone of its parent's resolved values.
 
 use crate::Options;
-use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Upstream, WebSocketSettings};
+use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Step, Upstream, WebSocketSettings};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
@@ -58,6 +58,8 @@ pub(crate) struct Scope<'w> {
     pub(crate) access_log_off: bool,
     /// `proxy_busy_buffers_size` was given here or above; otherwise it follows the other sizes.
     pub(crate) busy_buffers_given: bool,
+    /// The places of the rewrite steps among all directives: a block among them is read later than the lines around it.
+    step_orders: Vec<usize>,
     /// How often each directive was seen in this block.
     seen: HashMap<&'static str, usize>,
     /// The directives that the block's closing checks point at.
@@ -77,6 +79,7 @@ impl<'w> Scope<'w> {
             upstream: None,
             access_log_off: false,
             busy_buffers_given: false,
+            step_orders: Vec::new(),
             seen: HashMap::new(),
             last: HashMap::new(),
         }
@@ -87,7 +90,9 @@ impl<'w> Scope<'w> {
         let mut location = self.location.clone();
         location.rewrite = Vec::new();
         location.assigns = Vec::new();
-        location.handler = crate::config::Handler::None;
+        if context != Contexts::LOCATION_IF {
+            location.handler = crate::config::Handler::None;
+        }
         let mut child = Scope::new(&mut *self.world, self.server.clone(), location);
         child.context = context;
         child.busy_buffers_given = self.busy_buffers_given;
@@ -167,6 +172,13 @@ impl<'w> Scope<'w> {
     /// What this block says about their frames, to change.
     pub(crate) fn frame_policy(&mut self) -> &mut Policy {
         Arc::make_mut(&mut self.websocket().policy)
+    }
+
+    /// Adds a step of the rewrite phase, in the order of the file.
+    pub(crate) fn push_step(&mut self, directive: &Directive, step: Step) {
+        let at = self.step_orders.partition_point(|&order| order < directive.order);
+        self.step_orders.insert(at, directive.order);
+        self.location.rewrite.insert(at, step);
     }
 
     /// An absolute path from one relative to the prefix.

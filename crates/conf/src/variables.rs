@@ -3,7 +3,7 @@
 //! A name may be used before it is defined, as in nginx. Each name that is not built in gets a slot at its first use;
 //! the slots that nothing ever defined are reported at the end.
 
-use crate::config::{Level, Place, Slot, SlotKind};
+use crate::config::{Level, Place, SetTarget, Slot, SlotKind};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::registry::{self, Meaning};
 use crate::source::Span;
@@ -44,7 +44,13 @@ const FIXED_MEMBERS: &[&str] =
     &["http_host", "http_user_agent", "http_referer", "http_via", "http_x_forwarded_for", "http_cookie"];
 
 /// Built-in variables that nginx lets a configuration change.
-const CHANGEABLE: &[Builtin] = &[Builtin::Args, Builtin::LimitRate];
+fn changeable(builtin: Builtin) -> Option<SetTarget> {
+    match builtin {
+        Builtin::Args => Some(SetTarget::Args),
+        Builtin::LimitRate => Some(SetTarget::LimitRate),
+        _ => None,
+    }
+}
 
 /// Built-in variables that nginx lets a configuration redefine. It does not know Culvert's own, nor stock nginx those of
 /// the commercial edition, so a file written for it may use their names.
@@ -108,7 +114,8 @@ impl Variables {
         })
     }
 
-    fn resolve(&mut self, directive: &Directive, number: usize, name: &str) -> Variable {
+    /// The variable of this name, without its dollar sign.
+    pub(crate) fn resolve(&mut self, directive: &Directive, number: usize, name: &str) -> Variable {
         let lower = name.to_ascii_lowercase();
         let is_redefined = self.defined.contains(&lower) || self.by_name.contains_key(&lower);
         match variable::builtin(&lower) {
@@ -136,6 +143,19 @@ impl Variables {
         self.define_name(directive, number, name, kind)
     }
 
+    /// What a `set` of an argument such as `$name` changes.
+    pub(crate) fn set_target(&mut self, directive: &Directive, number: usize) -> Result<SetTarget, Fault> {
+        let name = directive.arg(number).strip_prefix('$').unwrap_or_default();
+        let target = match variable::builtin(name) {
+            Some(Variable::Builtin(builtin)) => changeable(builtin),
+            _ => None,
+        };
+        match target {
+            Some(target) => Ok(target),
+            None => self.define(directive, number, SlotKind::Assigned).map(SetTarget::Slot),
+        }
+    }
+
     fn define_name(
         &mut self,
         directive: &Directive,
@@ -145,8 +165,8 @@ impl Variables {
     ) -> Result<usize, Fault> {
         let name = name.to_ascii_lowercase();
         if let Some(found) = variable::builtin(&name) {
-            if matches!(&found, Variable::Builtin(builtin) if CHANGEABLE.contains(builtin)) {
-                let message = format!("assigning to the variable \"${name}\" is not supported by Culvert yet");
+            if matches!(&found, Variable::Builtin(builtin) if changeable(*builtin).is_some()) {
+                let message = format!("defining the variable \"${name}\" anew is not supported by Culvert");
                 return Err(Fault::at(number, message));
             }
             if !is_definable(&found, &name) {
@@ -155,7 +175,12 @@ impl Variables {
         }
         let slot = self.slot(directive, number, name);
         let known = &mut self.slots[slot].kind;
-        if known.is_none() || kind != SlotKind::Assigned {
+        let yields = match kind {
+            SlotKind::Assigned => known.is_some(),
+            SlotKind::Captured => !matches!(known, None | Some(SlotKind::Assigned)),
+            SlotKind::Map(_) => false,
+        };
+        if !yields {
             *known = Some(kind);
         }
         Ok(slot)
@@ -171,7 +196,7 @@ impl Variables {
         pattern
             .names()
             .into_iter()
-            .map(|(group, name)| Ok((group, self.define_name(directive, number, &name, SlotKind::Assigned)?)))
+            .map(|(group, name)| Ok((group, self.define_name(directive, number, &name, SlotKind::Captured)?)))
             .collect()
     }
 

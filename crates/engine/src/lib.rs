@@ -14,6 +14,7 @@ pub mod pattern;
 pub mod queue;
 pub mod rebalance;
 pub mod retry;
+pub mod rewrite;
 pub mod route;
 pub mod sticky;
 pub mod template;

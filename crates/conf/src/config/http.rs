@@ -37,8 +37,10 @@ pub struct Slot {
 /// Where the value of a [`Slot`] comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotKind {
-    /// `set` or a named capture: it has a value once that ran; empty before.
+    /// `set`: it has a value once that ran; empty before.
     Assigned,
+    /// A named group of a regular expression: it has a value once that matched; none before.
+    Captured,
     /// A `map`: computed when it is asked for.
     Map(usize),
 }
@@ -71,7 +73,7 @@ pub struct Server {
     pub ignore_invalid_headers: bool,
     /// `underscores_in_headers`.
     pub underscores_in_headers: bool,
-    /// `set` and `return` of the server block itself, run before the location is chosen.
+    /// `rewrite`, `if`, `set` and their like of the server block itself, run before the location is chosen.
     pub rewrite: Vec<Step>,
     /// What the server block itself says: in force where no location is chosen.
     pub root: Arc<Location>,

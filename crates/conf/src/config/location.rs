@@ -1,6 +1,6 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, Place, Resolver, WebSocketSettings};
+use super::{AccessLog, ErrorLog, Place, Resolver, Step, WebSocketSettings};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -18,7 +18,7 @@ pub struct Location {
     pub name: String,
     /// Where the block stands.
     pub place: Place,
-    /// `set` and `return`, in order. Not inherited.
+    /// `rewrite`, `if`, `set` and their like, in order. Not inherited.
     pub rewrite: Vec<Step>,
     /// What answers the request. Not inherited.
     pub handler: Handler,
@@ -72,6 +72,10 @@ pub struct Location {
     pub error_logs: Arc<[ErrorLog]>,
     /// `log_subrequest` aside, whether a 404 of a missing handler is logged (`log_not_found`).
     pub log_not_found: bool,
+    /// `rewrite_log`.
+    pub rewrite_log: bool,
+    /// `uninitialized_variable_warn`.
+    pub uninitialized_variable_warn: bool,
     /// `resolver`: who resolves the names in a `proxy_pass` with variables. `None`: nobody does.
     pub resolver: Option<Arc<Resolver>>,
     /// `resolver_timeout`: how long resolving one name may take.
@@ -108,29 +112,6 @@ pub enum Handler {
     StubStatus,
     /// `metrics` (Culvert's own).
     Metrics,
-}
-
-/// A step of the rewrite phase, in the order of the file.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// `set $variable value`.
-    Set {
-        /// The slot that gets the value.
-        slot: usize,
-        /// The value.
-        value: Template,
-    },
-    /// `return`: ends the request here.
-    Return(Return),
-}
-
-/// `return code [text | URL]`.
-#[derive(Debug, Clone)]
-pub struct Return {
-    /// The status; 444 closes the connection without an answer.
-    pub status: u16,
-    /// The body, or the address of a redirect for 301, 302, 303, 307 and 308; `None` gives the built-in page.
-    pub text: Option<Template>,
 }
 
 /// `error_page`, one status of it.

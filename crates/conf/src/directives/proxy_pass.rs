@@ -4,6 +4,7 @@ use super::upstream_server::peer;
 use crate::address::{self, Address, Host, Purpose};
 use crate::config::{Handler, LocationKind, ProxyPass, ProxyTarget, ProxyUri, Upstream};
 use crate::diagnostic::Fault;
+use crate::registry::Contexts;
 use crate::scope::Scope;
 use crate::syntax::Directive;
 use bytes::Bytes;
@@ -34,7 +35,9 @@ fn fixed(scope: &mut Scope<'_>, directive: &Directive, url: &str) -> Result<Prox
     let rest = &url["http://".len()..];
     let fault = |why: &str| Fault::at(1, format!("{why} in upstream \"{rest}\""));
     let address = address::parse(rest, Purpose::Url).map_err(fault)?;
-    if !address.uri.is_empty() && matches!(scope.location.kind, LocationKind::Regex(_) | LocationKind::Named) {
+    let is_unnamed = matches!(scope.location.kind, LocationKind::Regex(_) | LocationKind::Named)
+        || scope.context.meets(Contexts::LOCATION_IF.and(Contexts::LIMIT_EXCEPT));
+    if !address.uri.is_empty() && is_unnamed {
         return Err(Fault::at(
             1,
             "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named location, or \

@@ -19,8 +19,8 @@ pub(crate) struct Group {
 pub(crate) const GROUPS: &[Group] = &[
     Group {
         planned: true,
-        why: "`if`, `rewrite` and their like come with the rewrite module",
-        names: &["break", "if", "internal", "rewrite", "rewrite_log", "uninitialized_variable_warn"],
+        why: "it comes with the rest of the location's directives",
+        names: &["internal"],
     },
     Group {
         planned: true,
@@ -889,11 +889,9 @@ pub(crate) const NEUTRAL: &[(&str, &str)] = &[
     ("real_ip_header", "X-Real-IP"),
     ("real_ip_recursive", "off"),
     ("reset_timedout_connection", "off"),
-    ("rewrite_log", "off"),
     ("satisfy", "all"),
     ("ssi", "off"),
     ("ssl_session_tickets", "on"),
-    ("uninitialized_variable_warn", "on"),
     ("userid", "off"),
     ("worker_priority", "0"),
 ];

@@ -19,7 +19,8 @@ pub(super) fn to_uri(exchange: &mut Exchange, target: &[u8]) -> Next {
     }
     let request = &mut exchange.request;
     request.uri = path.into();
-    request.args = args.into();
+    request.args = args.unwrap_or_default().into();
+    request.has_args = args.is_some();
     request.unparsed_is_valid = false;
     request.location_is_valid = true;
     mark_redirected(exchange);
@@ -67,10 +68,10 @@ pub(super) fn again(exchange: &mut Exchange) -> Next {
 }
 
 /// Path and arguments of a target that the configuration or an upstream names.
-fn split_args(target: &[u8]) -> (&[u8], &[u8]) {
+fn split_args(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     match target.iter().position(|&b| b == b'?') {
-        Some(mark) => (&target[..mark], &target[mark + 1..]),
-        None => (target, b""),
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+        None => (target, None),
     }
 }
 

@@ -5,6 +5,7 @@ mod body_in;
 mod choose;
 pub(crate) mod client;
 mod error_page;
+mod files_test;
 mod handshake;
 mod internal;
 mod metrics_page;
@@ -88,6 +89,8 @@ pub(crate) struct Exchange {
     uri_changed: bool,
     /// `Location` of the next response of the gateway's own.
     redirect_to: Option<Vec<u8>>,
+    /// `$limit_rate`, where a `set` gave it a value: bytes per second, 0 for no limit.
+    limit_rate: Option<u64>,
     /// How many tries there were before the last internal redirect.
     redirected_after: usize,
     /// Whether the log line was written, or handed to the tunnel that writes it.
@@ -206,6 +209,7 @@ impl Exchange {
             changes_left: internal::CHANGES_MAX,
             uri_changed: false,
             redirect_to: None,
+            limit_rate: None,
             redirected_after: 0,
             outcome_told: false,
             _writing: Held::new(Tally::Writing),
@@ -228,6 +232,17 @@ impl Exchange {
     fn redirect(&mut self, status: u16, location: Vec<u8>) -> Next {
         self.redirect_to = Some(location);
         Next::Status(status)
+    }
+
+    /// `set $limit_rate`: a size as in a configuration file.
+    fn set_limit_rate(&mut self, value: &[u8]) {
+        match culvert_conf::size(value) {
+            Some(rate) => self.limit_rate = Some(rate),
+            None => {
+                let value = String::from_utf8_lossy(value);
+                self.log(Level::Error, format_args!("invalid $limit_rate \"{value}\""));
+            }
+        }
     }
 
     /// Copies groups of the last match to the slots of the names that they have.

@@ -32,10 +32,14 @@ pub(crate) struct Request {
     pub(crate) location_is_valid: bool,
     /// Whether the path as sent was percent-encoded, so that it must be encoded again when it is sent on.
     pub(crate) quoted: bool,
+    /// Whether the path as sent has a plus sign.
+    pub(crate) plus_in_uri: bool,
     /// The current normalised path.
     pub(crate) uri: Box<[u8]>,
     /// The current arguments; empty where there are none.
     pub(crate) args: Box<[u8]>,
+    /// Whether the arguments were sent or set, even if they are empty.
+    pub(crate) has_args: bool,
     /// How the body is delimited.
     pub(crate) body: BodyLength,
     /// The target of the request that went to the upstream, for log lines.
@@ -71,8 +75,10 @@ impl Request {
             internal: false,
             location_is_valid: true,
             quoted: false,
+            plus_in_uri: false,
             uri: Box::default(),
             args: Box::default(),
+            has_args: false,
             body: BodyLength::None,
             upstream_uri: Vec::new(),
             began,
@@ -111,7 +117,9 @@ impl Request {
         self.unparsed = from..self.head.target().len();
         self.unparsed_is_valid = self.unparsed().starts_with(b"/");
         self.quoted = target.is_quoted;
+        self.plus_in_uri = target.path.contains(&b'+');
         self.args = target.args.unwrap_or_default().into();
+        self.has_args = !self.args.is_empty();
         self.uri = uri::normalise(target.path, merge_slashes).map_err(|_| invalid())?.into();
         if let Some(host) = target.host {
             let invalid = |_| refusal(400, "client sent invalid host in request line");

@@ -28,6 +28,8 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
     let request = &exchange.request;
     let (prefix, skipped) = match uri {
         ProxyUri::Unchanged if request.unparsed_is_valid => return request.unparsed().to_vec(),
+        // After `rewrite … break` the URI of `proxy_pass` is out of force.
+        ProxyUri::Replace(_) if !request.location_is_valid => (&b""[..], 0),
         ProxyUri::Unchanged => (&b""[..], 0),
         ProxyUri::Replace(prefix) => (&prefix[..], exchange.matched_length()),
     };

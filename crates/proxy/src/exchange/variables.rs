@@ -53,7 +53,7 @@ impl Exchange {
         let request = &self.request;
         let headers = &request.head.headers;
         match builtin {
-            Builtin::Args | Builtin::QueryString => put(out, Some(&request.args[..]).filter(|args| !args.is_empty())),
+            Builtin::Args | Builtin::QueryString => put(out, request.has_args.then_some(&request.args[..])),
             Builtin::BinaryRemoteAddr => put_binary(out, self.client.remote),
             Builtin::BodyBytesSent => put_number(out, self.sent.bytes.saturating_sub(self.sent.head_bytes)),
             Builtin::BytesSent => put_number(out, self.sent.bytes),
@@ -72,7 +72,7 @@ impl Exchange {
             // No listener speaks TLS yet.
             Builtin::Https => put_some(out, b""),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
-            Builtin::LimitRate => put_some(out, b"0"),
+            Builtin::LimitRate => put_number(out, self.limit_rate.unwrap_or(0)),
             Builtin::Msec => put_with(out, clock::msec),
             Builtin::NginxVersion => put_some(out, crate::NGINX_VERSION.as_bytes()),
             Builtin::CulvertVersion => put_some(out, env!("CARGO_PKG_VERSION").as_bytes()),
@@ -165,9 +165,20 @@ impl Exchange {
             return put_some(out, value);
         }
         match self.generation.config.http.slots[slot].kind {
-            SlotKind::Assigned => put_some(out, b""),
+            SlotKind::Assigned => self.append_unset(slot),
+            SlotKind::Captured => false,
             SlotKind::Map(map) => self.append_map(slot, map, out),
         }
+    }
+
+    /// A variable that no `set` has given a value: empty, and once a line in the log.
+    fn append_unset(&self, slot: usize) -> bool {
+        if self.location.uninitialized_variable_warn {
+            let name = &self.generation.config.http.slots[slot].name;
+            self.log(Level::Warn, format_args!("using uninitialized \"{name}\" variable"));
+        }
+        self.slots.borrow_mut()[slot] = Some(Box::default());
+        true
     }
 
     fn append_map(&self, slot: usize, map: usize, out: &mut Vec<u8>) -> bool {
@@ -260,7 +271,6 @@ impl Exchange {
     /// How many bytes of the URI the location's name took, for `proxy_pass` with a URI.
     pub(super) fn matched_length(&self) -> usize {
         match self.location.kind {
-            _ if !self.request.location_is_valid => 0,
             LocationKind::Exact | LocationKind::Prefix => self.location.name.len().min(self.request.uri.len()),
             _ => 0,
         }
