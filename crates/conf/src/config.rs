@@ -4,6 +4,7 @@
 //! anything, and nobody downstream knows a directive's name.
 
 mod http;
+mod http2;
 mod location;
 mod log;
 mod main;
@@ -12,6 +13,7 @@ mod upstream;
 mod websocket;
 
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
+pub use http2::Http2Settings;
 pub use location::{
     AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, HttpVersion, Location,
     LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule,

@@ -5,6 +5,7 @@ pub(crate) mod error_page;
 pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod health_match;
+pub(crate) mod http2;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
 pub(crate) mod if_;
@@ -62,6 +63,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_upstream_module: methods", rows: upstream_method::ROWS },
     Module { name: "ngx_http_upstream_module: sticky", rows: upstream_sticky::ROWS },
     Module { name: "Metrics", rows: metrics::ROWS },
+    Module { name: "ngx_http_v2_module", rows: http2::ROWS },
     Module { name: "Live tunnels of an upstream", rows: upstream_tunnels::ROWS },
     Module { name: "WebSockets: frames and lifetime", rows: websocket::ROWS },
     Module { name: "WebSockets: handshake", rows: websocket_handshake::ROWS },

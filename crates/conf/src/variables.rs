@@ -255,7 +255,6 @@ const NGINX_ONLY: &[&str] = &[
     "fastcgi_",
     "geoip_",
     "gzip_ratio",
-    "http2",
     "http3",
     "https",
     "invalid_referer",

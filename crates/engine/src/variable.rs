@@ -75,6 +75,7 @@ builtins! {
     DocumentUri "document_uri" "The same as `$uri`.";
     Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
     Hostname "hostname" "The machine's host name.";
+    Http2 "http2" "`h2` for a request of HTTP/2 over TLS, `h2c` for one of HTTP/2 in clear text, else empty.";
     Https "https" "`on` if the connection is encrypted, else empty.";
     IsArgs "is_args" "A question mark if the request has arguments, else empty.";
     LimitRate "limit_rate" "The response rate limit; empty unless it was set.";

@@ -1,6 +1,6 @@
 //! The `http` block: servers, maps, upstreams and the variables that the configuration defines.
 
-use super::{HeaderLimits, Location, Place, Step, Upstream};
+use super::{HeaderLimits, Http2Settings, Location, Place, Step, Upstream};
 use culvert_engine::map::MapTable;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::route::LocationTree;
@@ -67,6 +67,8 @@ pub struct Server {
     pub client_header_timeout: Duration,
     /// `client_header_buffer_size` and `large_client_header_buffers`.
     pub header_limits: HeaderLimits,
+    /// `http2` and what belongs to it.
+    pub http2: Http2Settings,
     /// `merge_slashes`.
     pub merge_slashes: bool,
     /// `ignore_invalid_headers`.
@@ -116,6 +118,8 @@ pub struct Listen {
     pub ipv6only: Option<bool>,
     /// `so_keepalive=on|off`.
     pub so_keepalive: Option<bool>,
+    /// `http2`: whether the address speaks HTTP/2, whatever its servers say.
+    pub http2: bool,
     /// Whether any option of the socket itself stands here (nginx allows them once per address).
     pub sets_options: bool,
     /// Where the line stands.

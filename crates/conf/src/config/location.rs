@@ -47,6 +47,8 @@ pub struct Location {
     pub lingering_time: Duration,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
+    /// `http2_chunk_size` in bytes: the largest DATA frame of a response.
+    pub http2_chunk_size: usize,
     /// `server_tokens`.
     pub server_tokens: ServerTokens,
     /// `default_type`.
@@ -84,6 +86,16 @@ pub struct Location {
     pub proxy: Arc<ProxySettings>,
     /// Everything that begins with `websocket_`, shared in the same way.
     pub websocket: Arc<WebSocketSettings>,
+}
+
+impl Location {
+    /// Whether requests here may become tunnels: what is proxied, with `proxy_websocket` or with headers that forward an
+    /// upgrade.
+    pub fn may_upgrade(&self) -> bool {
+        let forwards = |header: &SetHeader| header.name.eq_ignore_ascii_case(b"upgrade");
+        matches!(self.handler, Handler::Proxy(_))
+            && (self.proxy.websocket || self.proxy.set_headers.iter().any(forwards))
+    }
 }
 
 /// How a location is matched.

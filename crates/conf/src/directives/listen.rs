@@ -21,6 +21,7 @@ fn plain(addr: ListenAddr, place: Place) -> Listen {
         reuseport: false,
         ipv6only: None,
         so_keepalive: None,
+        http2: false,
         sets_options: false,
         place,
     }
@@ -32,6 +33,10 @@ pub(crate) fn listen(scope: &mut Scope<'_>, directive: &Directive) -> Result<(),
     let mut options = plain(addrs[0].clone(), directive.place.clone());
     for number in 2..=directive.args().len() {
         option(&mut options, directive, number)?;
+    }
+    if options.http2 {
+        let message = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+        scope.warn(directive, Fault::new(message));
     }
     for addr in addrs {
         if scope.server.listens.iter().any(|known| known.addr == addr) {
@@ -83,6 +88,10 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
             listen.default_server = true;
             return Ok(());
         }
+        ("http2", None) => {
+            listen.http2 = true;
+            return Ok(());
+        }
         ("bind", None) => {}
         ("reuseport", None) => listen.reuseport = true,
         ("backlog", Some(value)) => {
@@ -97,7 +106,7 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
         ("so_keepalive", Some(value)) if !value.contains(':') => {
             return Err(Fault::at(number, format!("invalid so_keepalive value: \"{value}\"")));
         }
-        ("ssl" | "http2" | "spdy" | "quic" | "proxy_protocol" | "deferred" | "multipath", None)
+        ("ssl" | "spdy" | "quic" | "proxy_protocol" | "deferred" | "multipath", None)
         | ("setfib" | "fastopen" | "rcvbuf" | "sndbuf" | "accept_filter" | "so_keepalive", Some(_)) => {
             return Err(directive.unsupported_parameter(number));
         }

@@ -14,7 +14,7 @@ pub use body::BodyDecoder;
 pub use chunked::{ChunkError, ChunkedDecoder, Progress, TRAILER_BYTES_MAX};
 pub use framing::{BodyLength, FramingError, request_body, response_body};
 pub use headers::{Headers, push_line, push_text};
-pub use request::{HeadLimits, RequestError, RequestHead, RequestScanner};
+pub use request::{HeadLimits, Protocol, RequestError, RequestHead, RequestScanner};
 pub use response::{ResponseError, ResponseHead, offending_start};
 
 /// The longest head that is read at all, whatever the configuration allows.

@@ -101,13 +101,25 @@ impl RequestScanner {
     }
 }
 
+/// Which protocol a request came by; what it means is the same for all of them (RFC 9110).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1: see [`RequestHead::minor`].
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// A request line and its header lines.
 #[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     line: Box<[u8]>,
     method: Range<usize>,
     target: Range<usize>,
-    /// The minor version as sent; 1 and above are HTTP/1.1.
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The minor version as sent; 1 and above are HTTP/1.1, and what came after it can all that HTTP/1.1 can.
     pub minor: u8,
     /// The header lines.
     pub headers: Headers,
@@ -143,6 +155,34 @@ impl RequestHead {
         salvaged
     }
 
+    /// The head of a request of HTTP/2, which has pseudo-headers in the place of a request line: one is composed of them, for
+    /// `$request`. A bad one comes with its error, for log lines and error pages.
+    pub fn of_http2(
+        method: &[u8],
+        target: &[u8],
+        headers: Headers,
+    ) -> Result<RequestHead, (RequestError, RequestHead)> {
+        let method_end = method.len();
+        let target_end = method_end + 1 + target.len();
+        let mut head = RequestHead {
+            line: [method, b" ", target, b" HTTP/2.0"].concat().into(),
+            method: 0..method_end,
+            target: method_end + 1..target_end,
+            protocol: Protocol::Http2,
+            minor: 1,
+            headers,
+        };
+        if !is_method(method) {
+            head.method = 0..0;
+            return Err((RequestError::Method, head));
+        }
+        // An authority or an asterisk is nothing that a proxy of this kind can route.
+        if !target.starts_with(b"/") || target.iter().any(|&b| b < 0x21 || b == 0x7f) {
+            return Err((RequestError::RequestLine, head));
+        }
+        Ok(head)
+    }
+
     /// The request line as sent, without its end: `$request`.
     pub fn line(&self) -> &[u8] {
         &self.line
@@ -168,7 +208,7 @@ impl RequestHead {
 
 fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), RequestError> {
     let method_end = line.iter().position(|&b| b == b' ').ok_or(RequestError::Method)?;
-    if method_end == 0 || !line[..method_end].iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'-')) {
+    if !is_method(&line[..method_end]) {
         return Err(RequestError::Method);
     }
     let target_start = method_end + spaces(&line[method_end..]);
@@ -182,6 +222,10 @@ fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), Request
     }
     let minor = version(line[target_end..].trim_ascii())?;
     Ok((0..method_end, target_start..target_end, minor))
+}
+
+fn is_method(method: &[u8]) -> bool {
+    !method.is_empty() && method.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'-'))
 }
 
 fn spaces(bytes: &[u8]) -> usize {
@@ -243,6 +287,18 @@ mod tests {
     fn a_request_line_is_taken_apart() {
         let head = RequestHead::parse(b"M-SEARCH  /a%20b?c HTTP/1.0\r\n\r\n").expect("good");
         assert_eq!((head.method(), head.target(), head.minor), (&b"M-SEARCH"[..], &b"/a%20b?c"[..], 0));
+    }
+
+    #[test]
+    fn a_request_of_http_2_gets_a_line_for_the_log() {
+        let head = RequestHead::of_http2(b"GET", b"/a?b", Headers::default()).expect("good");
+        assert_eq!((head.line(), head.method(), head.target()), (&b"GET /a?b HTTP/2.0"[..], &b"GET"[..], &b"/a?b"[..]));
+        let error =
+            |method: &[u8], target: &[u8]| RequestHead::of_http2(method, target, Headers::default()).expect_err("bad");
+        assert_eq!(error(b"get", b"/").0, RequestError::Method);
+        assert_eq!(error(b"OPTIONS", b"*").0, RequestError::RequestLine);
+        let (_, head) = error(b"GET", b"a b");
+        assert_eq!((head.line(), head.target()), (&b"GET a b HTTP/2.0"[..], &b"a b"[..]));
     }
 
     #[test]

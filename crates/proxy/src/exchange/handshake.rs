@@ -4,7 +4,7 @@ use super::Exchange;
 use crate::upstream::Purpose;
 use culvert_conf::config::{Deflate, Level, WebSocketSettings};
 use culvert_engine::http1::Headers;
-use culvert_engine::websocket::{Offer, Session, has_token};
+use culvert_engine::websocket::{Offer, Session, accept_for, has_token};
 use std::borrow::Cow;
 use tokio::time::Instant;
 
@@ -57,6 +57,13 @@ pub(super) fn purpose(exchange: &Exchange, wish: Wish) -> Purpose {
         _ if is_handshake(exchange) => Purpose::WebSocket,
         _ => Purpose::Upgrade,
     }
+}
+
+/// Whether an upstream's 101 accepts the handshake (RFC 6455 section 4.1).
+pub(super) fn is_accepted(exchange: &Exchange, answer: &Headers) -> bool {
+    let key = exchange.request.head.headers.first("sec-websocket-key").unwrap_or_default();
+    answer.first("upgrade").is_some_and(|upgrade| has_token(upgrade, "websocket"))
+        && answer.first("sec-websocket-accept").is_some_and(|accept| accept == accept_for(key))
 }
 
 /// Whether the handshake is about a WebSocket, so that the location's `websocket_*` directives apply.

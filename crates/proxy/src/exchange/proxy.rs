@@ -73,6 +73,10 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
         client.close_after();
         return Err(Next::Status(status));
     }
+    if wish == Wish::None && exchange.request.by_connect {
+        exchange.log(Level::Info, "a WebSocket was asked for where the location serves none");
+        return Err(Next::Status(501));
+    }
     let bounds = Bounds::of(&exchange.location);
     let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
     let binding = Binding::of(exchange, &upstream);
@@ -177,8 +181,19 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
             Wish::None => {
                 refuse(exchange, answer, "upstream sent unexpected 101 while reading response header from upstream")
             }
+            // The client of an extended CONNECT has sent no key, and has nothing to check.
+            _ if exchange.request.by_connect && !handshake::is_accepted(exchange, &answer.head.headers) => refuse(
+                exchange,
+                answer,
+                "upstream sent a 101 that accepts no WebSocket while reading response header from upstream",
+            ),
             _ => open_tunnel(exchange, client, job, answer),
         };
+    }
+    if exchange.request.by_connect && (200..300).contains(&answer.head.status) {
+        let message =
+            "upstream answered a WebSocket's handshake without 101 while reading response header from upstream";
+        return refuse(exchange, answer, message);
     }
     let framing = response_body(&answer.head.headers, answer.head.minor, answer.head.status, exchange.is_head());
     let length = match framing {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use culvert_conf::config::Server;
-use culvert_engine::http1::{BodyLength, RequestHead};
+use culvert_engine::http1::{BodyLength, Protocol, RequestHead};
 use culvert_engine::uri;
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) turned_to_get: bool,
     /// Whether the client asked with HEAD.
     pub(crate) is_head: bool,
+    /// It is the extended CONNECT of RFC 8441, in the words of an RFC 6455 handshake: any 2xx would open the tunnel.
+    pub(crate) by_connect: bool,
     /// The host name: from the request line, else from `Host`; in lower case, without the port. Empty where there is none.
     pub(crate) host: Box<[u8]>,
     /// Whether the host could be read, so that it may choose the server.
@@ -66,6 +68,7 @@ impl Request {
         Request {
             turned_to_get: false,
             is_head: head.method() == b"HEAD",
+            by_connect: false,
             head,
             host: Box::default(),
             host_is_read: false,
@@ -135,7 +138,10 @@ impl Request {
         let header = hosts.next();
         let Some(text) = header else {
             self.host_is_read = true;
-            let missing = format!("client sent HTTP/1.1 request without \"Host\" header {READING}");
+            let missing = match self.head.protocol {
+                Protocol::Http1 => format!("client sent HTTP/1.1 request without \"Host\" header {READING}"),
+                Protocol::Http2 => format!("client sent neither \":authority\" nor \"Host\" header {READING}"),
+            };
             return if self.head.minor > 0 { Err(refusal(400, missing)) } else { Ok(()) };
         };
         let parsed =

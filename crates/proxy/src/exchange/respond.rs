@@ -92,6 +92,10 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
     {
         head.headers.push(b"Location", &redirect::absolute(exchange, location));
     }
+    if exchange.request.by_connect && (200..300).contains(&head.status) {
+        // It would say that the WebSocket is open (RFC 8441 section 5).
+        head = OutHead { status: 501, content_length: Some(0), ..OutHead::default() };
+    }
     head.server = product(exchange.location.server_tokens);
     add_headers(exchange, &mut head);
     client.adopt(&exchange.location);

@@ -5,7 +5,7 @@ use super::{Exchange, Try, route};
 use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
-use culvert_engine::http1::Headers;
+use culvert_engine::http1::{Headers, Protocol, RequestHead};
 use culvert_engine::template::Template;
 use culvert_engine::variable::{Builtin, Family, Variable};
 use culvert_engine::websocket::has_token;
@@ -69,6 +69,7 @@ impl Exchange {
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
+            Builtin::Http2 => put_some(out, if is_http2(&request.head) { b"h2c" } else { b"" }),
             // No listener speaks TLS yet.
             Builtin::Https => put_some(out, b""),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
@@ -230,7 +231,10 @@ impl Exchange {
         if self.request.head.method().is_empty() {
             return put_some(out, b"HTTP/1.0");
         }
-        put_some(out, format!("HTTP/1.{}", self.request.head.minor).as_bytes())
+        match self.request.head.protocol {
+            Protocol::Http1 => put_some(out, format!("HTTP/1.{}", self.request.head.minor).as_bytes()),
+            Protocol::Http2 => put_some(out, b"HTTP/2.0"),
+        }
     }
 
     fn put_forwarded_for(&self, out: &mut Vec<u8>) -> bool {
@@ -250,7 +254,9 @@ impl Exchange {
             ("connection", _) if head.is_none() => {
                 put(out, Some(self.sent.connection.as_bytes()).filter(|said| !said.is_empty()))
             }
-            ("transfer_encoding", None) if has_body && self.request.head.minor > 0 => put_some(out, b"chunked"),
+            ("transfer_encoding", None) if has_body && self.request.head.minor > 0 && !is_http2(&self.request.head) => {
+                put_some(out, b"chunked")
+            }
             _ => put_header(out, headers, name, b", "),
         }
     }
@@ -275,6 +281,10 @@ impl Exchange {
             _ => 0,
         }
     }
+}
+
+fn is_http2(head: &RequestHead) -> bool {
+    head.protocol == Protocol::Http2
 }
 
 fn put(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

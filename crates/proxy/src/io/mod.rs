@@ -8,6 +8,7 @@ pub(crate) mod scratch;
 mod socket;
 mod splice;
 pub(crate) mod tls;
+pub(crate) mod stream;
 mod transport;
 
 pub(crate) use backlog::Backlog;
@@ -15,6 +16,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use socket::{Acceptor, Socket};
 pub(crate) use splice::{SpliceError, poll_splice};
 pub(crate) use tls::TlsStream;
+pub(crate) use stream::Stream;
 pub(crate) use transport::Transport;
 
 #[cfg(test)]

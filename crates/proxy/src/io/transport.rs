@@ -1,8 +1,8 @@
 //! A byte stream of whatever kind carries a connection.
 
-use super::Socket;
 use super::reactor::{Ready, Registration};
 use super::tls::TlsStream;
+use super::{Socket, Stream};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +15,8 @@ pub(crate) enum Transport {
     Socket(Socket),
     /// TLS over a socket.
     Tls(Box<TlsStream>),
+    /// One stream of an HTTP/2 connection.
+    Stream(Box<Stream>),
     /// A pipe in memory, for tests under a paused clock.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -25,6 +27,7 @@ macro_rules! each {
         match $transport {
             Transport::Socket($stream) => $do,
             Transport::Tls($stream) => $do,
+            Transport::Stream($stream) => $do,
             #[cfg(test)]
             Transport::Memory($stream) => $do,
         }
@@ -64,6 +67,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.poll_receive(cx, buffer),
             Transport::Tls(stream) => stream.poll_receive(cx, buffer),
+            Transport::Stream(stream) => stream.poll_receive(cx, buffer),
             #[cfg(test)]
             Transport::Memory(pipe) => {
                 let mut buffer = tokio::io::ReadBuf::new(buffer);
@@ -79,6 +83,8 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.registration().may_be(Ready::READ),
             Transport::Tls(stream) => stream.may_be_readable(),
+            // Asking costs no system call.
+            Transport::Stream(_) => true,
             #[cfg(test)]
             Transport::Memory(_) => true,
         }
@@ -96,6 +102,8 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.is_idle_and_open(),
             Transport::Tls(stream) => stream.is_idle_and_open(),
+            // It is its connection that is kept, not the stream.
+            Transport::Stream(_) => false,
             #[cfg(test)]
             Transport::Memory(_) => true,
         }
@@ -106,6 +114,14 @@ impl Transport {
     pub(crate) fn farewell(&mut self) {
         if let Transport::Tls(stream) = self {
             stream.farewell();
+        }
+    }
+
+    /// The stream of a multiplexed connection that this is, if so.
+    pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
+        match self {
+            Transport::Stream(stream) => Some(stream),
+            _ => None,
         }
     }
 
@@ -125,7 +141,7 @@ impl Transport {
     pub(crate) fn socket(&self) -> Option<&Socket> {
         match self {
             Transport::Socket(socket) => Some(socket),
-            Transport::Tls(_) => None,
+            Transport::Tls(_) | Transport::Stream(_) => None,
             #[cfg(test)]
             Transport::Memory(_) => None,
         }
@@ -135,6 +151,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => Some(socket),
             Transport::Tls(stream) => Some(stream.socket()),
+            Transport::Stream(_) => None,
             #[cfg(test)]
             Transport::Memory(_) => None,
         }

@@ -32,6 +32,17 @@ pub(crate) struct Generation {
 pub(crate) struct Site {
     pub(crate) names: ServerNames<Named>,
     pub(crate) default: Named,
+    /// The address speaks HTTP/2 by its `listen` line, whatever its servers say.
+    pub(crate) http2: bool,
+    /// Some location of its servers can serve a WebSocket, so that HTTP/2 may offer it (RFC 8441).
+    pub(crate) has_websockets: bool,
+}
+
+impl Site {
+    /// Whether `server` speaks HTTP/2 here.
+    pub(crate) fn speaks_http2(&self, server: &Server) -> bool {
+        self.http2 || server.http2.on
+    }
 }
 
 /// A server, and which of its names was found.

@@ -120,6 +120,7 @@ fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
 struct Gathered<'a> {
     options: Listen,
     default: Option<usize>,
+    http2: bool,
     servers: Vec<(usize, &'a config::Server)>,
 }
 
@@ -149,7 +150,7 @@ fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<St
             for address in addresses {
                 let entry = gathered.entry(address.clone()).or_insert_with(|| {
                     order.push(address.clone());
-                    Gathered { options: listen.clone(), default: None, servers: Vec::new() }
+                    Gathered { options: listen.clone(), default: None, http2: false, servers: Vec::new() }
                 });
                 if let Err(error) = gather(entry, &address, listen, index, server) {
                     errors.push(error);
@@ -175,6 +176,7 @@ fn gather<'a>(
     if entry.servers.last().is_none_or(|(last, _)| *last != index) {
         entry.servers.push((index, server));
     }
+    entry.http2 |= listen.http2;
     if listen.sets_options {
         entry.options = listen.clone();
     }
@@ -220,5 +222,6 @@ fn site(gathered: &Gathered<'_>, address: &Address, warnings: &mut Vec<String>) 
             }
         }
     }
-    Site { names, default }
+    let mut locations = gathered.servers.iter().flat_map(|(_, server)| &server.locations);
+    Site { names, default, http2: gathered.http2, has_websockets: locations.any(|location| location.may_upgrade()) }
 }

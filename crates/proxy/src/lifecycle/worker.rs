@@ -228,26 +228,40 @@ impl Drop for Seat {
 
 /// Something that serves a connection, a task or a machine, and the connection's seat. A drain waits for it.
 pub(crate) struct Live {
-    _seat: Seat,
+    seat: Option<Seat>,
 }
 
 impl Live {
     /// Counts from here on.
     pub(crate) fn begin() -> Live {
         LIVE.set(LIVE.get() + 1);
-        Live { _seat: Seat::take() }
+        Live { seat: Some(Seat::take()) }
+    }
+
+    /// The same for a part of a connection that has its seat: a stream.
+    pub(crate) fn without_seat() -> Live {
+        LIVE.set(LIVE.get() + 1);
+        Live { seat: None }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         let _ = LIVE.try_with(|live| live.set(live.get() - 1));
+        if self.seat.is_none() {
+            let _ = ENDED.try_with(|ended| ended.notify_waiters());
+        }
     }
 }
 
 /// Spawns a task that serves a connection; a drain waits for it.
 pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(Counted { task, _live: Live::begin() });
+}
+
+/// Spawns a task that serves one stream of a connection; a drain waits for it.
+pub(crate) fn spawn_stream(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(Counted { task, _live: Live::without_seat() });
 }
 
 pin_project_lite::pin_project! {

@@ -116,7 +116,7 @@ pub(crate) struct Tunnel {
 pub(crate) fn open(client: ClientSide, opening: Opening) {
     let tunnel = Tunnel::join(client, opening);
     #[cfg(test)]
-    if tunnel.client.io.registration().is_none() {
+    if [&tunnel.client, &tunnel.server].iter().any(|side| matches!(side.io, Transport::Memory(_))) {
         tokio::spawn(task::Task::new(tunnel));
         return;
     }
@@ -134,6 +134,8 @@ impl Tunnel {
     pub(crate) fn join(client: ClientSide, opening: Opening) -> Tunnel {
         let Opening { connection, pick, timeouts, record, mut session } = opening;
         let (mut to_client, mut to_server) = (client.outbox, connection.outbox);
+        // A stream's connection is counted already.
+        let live = if matches!(client.io, Transport::Stream(_)) { Live::without_seat() } else { Live::begin() };
         let now = Instant::now().into_std();
         pass_early(session.as_mut(), websocket::Side::Server, &connection.inbox, now, &mut to_client);
         pass_early(session.as_mut(), websocket::Side::Client, &client.inbox, now, &mut to_server);
@@ -148,7 +150,7 @@ impl Tunnel {
             record,
             pick,
             _counted: InTunnel::new(client.active),
-            _live: Live::begin(),
+            _live: live,
         }
     }
 
@@ -218,7 +220,13 @@ impl Tunnel {
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let to_client = self.client.flush(cx).map_err(Broken::Client)?;
         let to_server = self.server.flush(cx).map_err(Broken::Server)?;
-        if to_client.is_ready() && to_server.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if to_client.is_pending() || to_server.is_pending() {
+            return Poll::Pending;
+        }
+        // Dropped as it is, a stream would be reset: the end of its session is not.
+        self.client.end_stream(cx);
+        self.server.end_stream(cx);
+        Poll::Ready(Ok(()))
     }
 
     fn relay(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Broken>> {
@@ -356,7 +364,21 @@ const GOING_AWAY: u16 = 1001;
 
 impl Machine for Tunnel {
     fn run(&mut self, now: Instant, closing: bool) -> Next {
-        self.advance(&mut Context::from_waker(Waker::noop()), now, closing)
+        // A stream can't wake the reactor by itself.
+        let streams = [&mut self.client, &mut self.server].into_iter();
+        let waker = streams.filter_map(|side| side.io.stream()?.waker()).next();
+        match waker {
+            None => self.advance(&mut Context::from_waker(Waker::noop()), now, closing),
+            Some(waker) => self.advance(&mut Context::from_waker(&waker), now, closing),
+        }
+    }
+
+    fn wake_by(&mut self, waker: &dyn Fn() -> Waker) {
+        for side in [&mut self.client, &mut self.server] {
+            if let Some(stream) = side.io.stream() {
+                stream.wake_by(waker());
+            }
+        }
     }
 
     fn sources(&self) -> [Option<&Registration>; 2] {

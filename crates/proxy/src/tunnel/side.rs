@@ -96,6 +96,19 @@ impl Side {
         Poll::Ready(Ok(()))
     }
 
+    /// Ends the writing half of a stream; for a socket, its close will do.
+    pub(super) fn end_stream(&mut self, cx: &mut Context<'_>) {
+        if let Some(stream) = self.io.stream() {
+            // One that is broken already has ended, too.
+            let _ = Pin::new(stream).poll_shutdown(cx);
+        }
+    }
+
+    /// What broke a stream of which nothing is read any more. A socket's end is known by then.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        self.io.stream().map_or(Poll::Pending, |stream| stream.poll_broken(cx))
+    }
+
     /// Sends bytes behind what waits, and keeps what the stream does not take.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         if let Some(waiting) = &mut self.waiting {
@@ -135,7 +148,10 @@ fn pump_now(
     for _ in 0..READS_PER_TURN {
         ready!(to.flush(cx)).map_err(|error| (Fault::Writing, error))?;
         if to.write_ended {
-            return Poll::Ready(Ok(()));
+            return match from.poll_broken(cx) {
+                Poll::Ready(error) => Poll::Ready(Err((Fault::Reading, error))),
+                Poll::Pending => Poll::Ready(Ok(())),
+            };
         }
         if from.read_ended {
             // A stream that is gone already needs no half-close; its own reads tell.

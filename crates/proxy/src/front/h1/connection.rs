@@ -3,8 +3,9 @@
 use super::linger;
 use super::read_head::{self, Arrival};
 use crate::exchange::{self, ClientFacts, Exchange, Served};
+use crate::front::h2;
 use crate::io::{Backlog, Deadline, Transport, scratch};
-use crate::lifecycle::Shared;
+use crate::lifecycle::{Shared, worker};
 use crate::observe::metrics::{Held, Tally};
 use crate::tunnel::{self, ClientSide};
 use culvert_conf::config::Location;
@@ -93,6 +94,11 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
         let request = match read_head::next(&mut front, site, &shared).await {
             Arrival::Request(request) => request,
             Arrival::Nothing => return front.io.farewell(),
+            Arrival::Http2 => {
+                let Front { io, inbox, facts, active, .. } = front;
+                // A task of its own: this one's room is of no use to it.
+                return worker::spawn_counted(h2::serve(io, inbox, facts, site, shared, active));
+            }
         };
         // Boxed, so that a connection between two requests does not keep the room that an exchange needs.
         match Box::pin(answer(&mut front, request)).await {

@@ -7,6 +7,8 @@ mod read_head;
 mod write_head;
 
 pub(crate) use connection::serve;
+pub(super) use read_head::limits;
+pub(super) use write_head::is_of_the_head;
 
 #[cfg(test)]
 mod hostile;

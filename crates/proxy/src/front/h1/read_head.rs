@@ -21,6 +21,8 @@ pub(super) enum Arrival {
     Request((Box<Exchange>, Next)),
     /// The connection closed, idled too long, or the gateway drains.
     Nothing,
+    /// The connection begins with the preface of HTTP/2, and its address speaks that.
+    Http2,
 }
 
 /// How the wait for a head ended.
@@ -42,8 +44,15 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     let generation = shared.generation.load_full();
     let Some(site) = generation.site_of(site) else { return Arrival::Nothing };
     let server = generation.default_server(site).clone();
-    front.begin();
     front.deadline.set(began, server.client_header_timeout);
+    if front.requests == 0
+        && PREFACE.starts_with(&front.inbox[..front.inbox.len().min(3)])
+        && generation.sites[site].speaks_http2(&server)
+        && is_http2(front).await
+    {
+        return Arrival::Http2;
+    }
+    front.begin();
     let head = {
         let _reading = Held::new(Tally::Reading);
         read(front, limits(server.header_limits)).await
@@ -84,6 +93,28 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     }
 }
 
+/// How every connection of HTTP/2 begins (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether the connection begins with HTTP/2's preface. What begins otherwise, or ends before, is read as HTTP/1.
+async fn is_http2(front: &mut Front) -> bool {
+    poll_fn(|cx| {
+        loop {
+            let inbox = &front.inbox;
+            let length = inbox.len().min(PREFACE.len());
+            if inbox[..length] != PREFACE[..length] || length == PREFACE.len() {
+                return Poll::Ready(inbox.starts_with(PREFACE));
+            }
+            match front.poll_fill(cx, FIRST_READ_BYTES) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => return front.deadline.poll(cx).map(|()| false),
+            }
+        }
+    })
+    .await
+}
+
 /// Most requests are smaller; a larger one is read in further steps.
 const FIRST_READ_BYTES: usize = 16 * 1024;
 
@@ -92,7 +123,7 @@ fn first_wait(generation: &Generation, site: usize) -> Duration {
     site.map_or(Duration::ZERO, |site| generation.default_server(site).client_header_timeout)
 }
 
-fn limits(limits: HeaderLimits) -> HeadLimits {
+pub(in crate::front) fn limits(limits: HeaderLimits) -> HeadLimits {
     let all = limits.first.saturating_add(limits.number.saturating_mul(limits.size));
     HeadLimits { line_bytes_max: limits.size.max(limits.first), head_bytes_max: all.min(HEAD_BYTES_MAX) }
 }

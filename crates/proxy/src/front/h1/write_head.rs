@@ -68,7 +68,7 @@ pub(super) fn last_chunk(trailers: Option<&Headers>, out: &mut Vec<u8>) {
 }
 
 /// Fields that mean something before the body only, and must not come behind it (RFC 9110 section 6.5.1).
-fn is_of_the_head(name: &[u8]) -> bool {
+pub(in crate::front) fn is_of_the_head(name: &[u8]) -> bool {
     const NAMES: [&str; 12] = [
         "content-length",
         "transfer-encoding",

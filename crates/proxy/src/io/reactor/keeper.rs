@@ -6,7 +6,7 @@
 //! millisecond, for its timers and for what other threads say.
 
 use super::watch::watch;
-use super::{Turned, machine, turn, with_state};
+use super::{Turned, machine, turn, wakers, with_state};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -108,6 +108,7 @@ impl Future for Keeper {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let keeper = self.get_mut();
         with_state(|state| state.machines.keeper = Some(cx.waker().clone()));
+        wakers::set_keeper(cx.waker());
         // The runtime ends before its driver does, so the only error there is comes at the very end.
         while let Poll::Ready(Ok(mut stirred)) = keeper.epoll.poll_read_ready(cx) {
             if turn(Duration::ZERO).events == super::EVENTS_PER_TURN {
@@ -118,6 +119,7 @@ impl Future for Keeper {
             }
             stirred.clear_ready();
         }
+        wakers::run_woken();
         keeper.poll_timers(cx);
         Poll::Pending
     }

@@ -1,6 +1,7 @@
 //! Machines: state machines that the reactor runs itself, when one of their sockets is ready or their time has come.
 
 use super::slots::{Key, Slots};
+use super::wakers::waker;
 use super::{Owner, Registration, with_state};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -16,6 +17,9 @@ pub(crate) trait Machine: Any {
 
     /// Its sockets' registrations.
     fn sources(&self) -> [Option<&Registration>; 2];
+
+    /// Takes what wakes it, for sources that are no sockets. Called once, before its first run.
+    fn wake_by(&mut self, _waker: &dyn Fn() -> Waker) {}
 }
 
 /// What a machine waits for.
@@ -100,8 +104,10 @@ impl Machines {
 
 /// Gives a machine to the reactor of this thread, and runs it for the first time.
 pub(crate) fn run_to_end(machine: Box<dyn Machine>) {
-    let (key, closing) = with_state(|state| {
-        let key = state.machines.seats.insert(Seated { machine: None, scheduled: None });
+    let mut machine = machine;
+    let key = with_state(|state| state.machines.seats.insert(Seated { machine: None, scheduled: None }));
+    machine.wake_by(&|| waker(key));
+    let closing = with_state(|state| {
         for source in machine.sources().into_iter().flatten() {
             if let Some(source) = state.sources.get_mut(source.0) {
                 source.owner = Owner::Machine(key);
@@ -110,7 +116,7 @@ pub(crate) fn run_to_end(machine: Box<dyn Machine>) {
         if let Some(seated) = state.machines.seats.get_mut(key) {
             seated.machine = Some(machine);
         }
-        (key, state.machines.closing)
+        state.machines.closing
     });
     run(key, Instant::now(), closing);
 }
@@ -121,6 +127,7 @@ pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
     let Some(mut machine) = machine else { return false };
     // A panic ends one machine, as it would end one task, and not the worker that runs them all. The hook has told of it.
     let next = catch_unwind(AssertUnwindSafe(|| machine.run(now, closing))).unwrap_or(Next::End);
+    let has_stream = machine.sources().iter().any(Option::is_none);
     let due = match next {
         Next::Wait(due) => due,
         // A moment later, or whoever runs what is due by now would never come to an end.
@@ -138,7 +145,8 @@ pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
             state.machines.schedule(key, due);
         }
     });
-    next == Next::Again
+    // A machine without two sockets may have given its other source's task something to do.
+    next == Next::Again || has_stream
 }
 
 /// Runs the machines whose time has come.

@@ -12,10 +12,12 @@
 mod keeper;
 mod machine;
 mod slots;
+mod wakers;
 mod watch;
 
 pub(crate) use keeper::{Keeper, park};
 pub(crate) use machine::{Machine, Next, close_machines, for_each, run_to_end, visit};
+pub(crate) use wakers::run_woken;
 
 use machine::Machines;
 use rustix::buffer::spare_capacity;
