@@ -87,6 +87,7 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
         access_logs: Arc::new([]),
         error_logs,
         log_not_found: true,
+        internal: false,
         rewrite_log: false,
         uninitialized_variable_warn: true,
         resolver: None,

@@ -74,6 +74,8 @@ pub struct Location {
     pub error_logs: Arc<[ErrorLog]>,
     /// `log_subrequest` aside, whether a 404 of a missing handler is logged (`log_not_found`).
     pub log_not_found: bool,
+    /// `internal`: only internal redirects lead here; others are answered with 404.
+    pub internal: bool,
     /// `rewrite_log`.
     pub rewrite_log: bool,
     /// `uninitialized_variable_warn`.

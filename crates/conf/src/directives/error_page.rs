@@ -41,7 +41,8 @@ fn error_page(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
     let mut is_first = scope.is_first(directive);
     let (answer, statuses) = match directive.arg(count - 1).strip_prefix('=') {
         Some(_) if count == 2 => return Err(directive.invalid_word(1)),
-        Some("") => (ErrorPageStatus::Take, count - 2),
+        // A status of zero is none either.
+        Some(code) if code.bytes().all(|digit| digit == b'0') => (ErrorPageStatus::Take, count - 2),
         Some(code) => {
             let code = units::number(code).and_then(|code| u16::try_from(code).ok());
             (ErrorPageStatus::Set(code.ok_or_else(|| directive.invalid_word(count - 1))?), count - 2)

@@ -9,19 +9,23 @@ use culvert_engine::route::LocationTree;
 use std::sync::Arc;
 
 /// The rows of this file.
-pub(crate) const ROWS: &[Row] = &[Row::block(
-    "location",
-    Contexts::SERVER.and(Contexts::LOCATION),
-    Arity::Between(1, 2),
-    Phase::Child,
-    location,
-)
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("internal", Contexts::LOCATION, Arity::Exactly(0), |scope, _| {
+        scope.location.internal = true;
+        Ok(())
+    })
+    .doc(
+        "Only requests that the gateway itself sent here are served (by `rewrite`, `error_page`, `try_files` and their \
+         like); others are answered with 404.",
+    ),
+    Row::block("location", Contexts::SERVER.and(Contexts::LOCATION), Arity::Between(1, 2), Phase::Child, location)
 .repeats()
 .doc(
     "What holds for requests whose path fits: `location /prefix`, `= /exact`, `^~ /prefix` (expressions are not tried \
      after it), `~ expression`, `~* expression` in any case, `@name` for internal use. An exact one wins, else the \
      longest prefix is remembered, and the first expression that matches goes before it. Locations may be nested.",
-)];
+),
+];
 
 /// The head of a location: what its arguments say.
 struct Head<'d> {

@@ -19,11 +19,6 @@ pub(crate) struct Group {
 pub(crate) const GROUPS: &[Group] = &[
     Group {
         planned: true,
-        why: "it comes with the rest of the location's directives",
-        names: &["internal"],
-    },
-    Group {
-        planned: true,
         why: "serving files comes later; Culvert is a gateway",
         names: &[
             "alias",

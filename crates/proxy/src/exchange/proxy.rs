@@ -221,7 +221,7 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
 }
 
 fn has_error_page(exchange: &Exchange, status: u16) -> bool {
-    !exchange.error_page_used && exchange.location.error_pages.iter().any(|page| page.status == status)
+    exchange.location.error_pages.iter().any(|page| page.status == status)
 }
 
 fn refuse(exchange: &mut Exchange, mut answer: Answer, message: &str) -> Next {

@@ -87,7 +87,7 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
         head.status = status;
         head.reason = None;
     }
-    if let Some(location) = exchange.redirect_to.take().filter(|location| !location.is_empty())
+    if let Some(location) = exchange.redirect_to.take()
         && head.headers.first("location").is_none()
     {
         head.headers.push(b"Location", &redirect::absolute(exchange, location));

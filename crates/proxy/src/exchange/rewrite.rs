@@ -221,7 +221,7 @@ fn answer_with(exchange: &mut Exchange, answer: &Return) -> Next {
     let text = answer.text.as_ref().map(|text| exchange.render(text));
     match (answer.status, text) {
         (408 | 444 | 499, _) => Next::Status(answer.status),
-        (status @ (301 | 302 | 303 | 307 | 308), Some(location)) => exchange.redirect(status, location),
+        (status @ (301 | 302 | 303 | 307 | 308), location) => exchange.redirect(status, location.unwrap_or_default()),
         (status @ 400.., None) => Next::Status(status),
         (status @ 400.., Some(text)) if text.is_empty() => Next::Status(status),
         (status, text) => {

@@ -45,12 +45,17 @@ pub(super) fn locate(exchange: &mut Exchange) -> Next {
         }
         Ok(Choice::AddSlash { id }) => {
             exchange.location = server.locations[id].clone();
-            return add_slash(exchange);
+            if !exchange.location.internal || exchange.request.internal {
+                return add_slash(exchange);
+            }
         }
         Err(slow) => {
             exchange.log(Level::Error, format_args!("{slow}"));
             return Next::Status(500);
         }
+    }
+    if exchange.location.internal && !exchange.request.internal {
+        return Next::Status(404);
     }
     check_body_size(exchange).unwrap_or(Next::Enter)
 }
