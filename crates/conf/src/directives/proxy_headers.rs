@@ -34,8 +34,8 @@ pub(crate) const ROWS: &[Row] = &[
     .doc(
         "The version of HTTP that the upstream is asked with. With `2`, requests and WebSockets share few connections, \
          without TLS by prior knowledge; `auto` (Culvert's own) leaves the choice between 2 and 1.1 to the server, which \
-         only TLS knows how to ask, and is 1.1 without it. With `1.0` tunnels use 1.1 all the same. A WebSocket \
-         has a connection of 1.1.",
+         only TLS knows how to ask, and is 1.1 without it. With `1.0` tunnels use 1.1 all the same. A WebSocket goes over 2 \
+         if the server takes it (RFC 8441), else over a connection of 1.1.",
     ),
     Row::new("proxy_pass_header", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         let is_first = scope.is_first(directive);

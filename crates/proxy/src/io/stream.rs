@@ -5,8 +5,10 @@
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::AsyncWrite;
 
@@ -21,6 +23,8 @@ pub(crate) struct Stream {
     waker: Option<Waker>,
     /// The end was sent.
     is_shut: bool,
+    /// What counts the stream among those of its connection, for as long as it lives.
+    _counted: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How much is handed to the connection in one piece.
@@ -29,7 +33,12 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 impl Stream {
     /// Takes the two directions of a stream whose head was answered; `arrived` was read of it already.
     pub(crate) fn new(receive: RecvStream, send: SendStream<Bytes>, arrived: Bytes) -> Stream {
-        Stream { receive, send, arrived, waker: None, is_shut: false }
+        Stream { receive, send, arrived, waker: None, is_shut: false, _counted: None }
+    }
+
+    /// The same, with what is to be dropped when the stream is.
+    pub(crate) fn counted(self, counted: Arc<dyn Any + Send + Sync>) -> Stream {
+        Stream { _counted: Some(counted), ..self }
     }
 
     /// Takes what wakes the machine that the stream belongs to.

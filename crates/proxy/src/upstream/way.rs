@@ -41,8 +41,7 @@ impl Way {
     /// The way that `settings` want for a request of this kind.
     pub(crate) fn of(settings: &ProxySettings, purpose: Purpose) -> Way {
         let protocols = match (settings.http_version, purpose) {
-            (_, Purpose::Upgrade | Purpose::WebSocket)
-            | (HttpVersion::V1_0 | HttpVersion::V1_1 | HttpVersion::Auto, _) => Protocols::Http1,
+            (_, Purpose::Upgrade) | (HttpVersion::V1_0 | HttpVersion::V1_1 | HttpVersion::Auto, _) => Protocols::Http1,
             (HttpVersion::V2, _) => Protocols::Http2,
         };
         Way {

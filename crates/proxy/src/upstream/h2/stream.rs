@@ -20,6 +20,7 @@ use std::fmt::{self, Display};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
@@ -97,6 +98,17 @@ impl Stream {
     /// Has others keep away from this stream's connection: its server may be gone.
     pub(crate) fn distrust(&self) {
         self.place.retire_session();
+    }
+
+    /// The bare stream behind the answer to an extended CONNECT.
+    pub(crate) fn into_bytes(self) -> crate::io::Stream {
+        let (Out::Body(send, _), Coming::Body(receive, _)) = (self.out, self.coming) else {
+            unreachable!(
+                "only a stream whose head was answered with 101 becomes a tunnel, and both its directions are open"
+            )
+        };
+        let arrived = self.pieces.iter().flat_map(|piece| &piece.bytes[..]).copied().collect();
+        crate::io::Stream::new(receive, send, arrived).counted(Arc::new(self.place))
     }
 
     /// Reads once, at most `limit` bytes, and hands what came to `take`. No bytes are the end.

@@ -1,6 +1,6 @@
 //! Requests over HTTP/2 in a world of pipes, against the h2 crate's server.
 
-use crate::world::{World, noise, request};
+use crate::world::{SWITCHING, World, handshake, noise, request};
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
@@ -316,4 +316,107 @@ fn a_client_that_leaves_cancels_its_stream_alone() {
     assert_eq!(reset.expect("no error"), Reason::CANCEL);
     second.answers(&world, 200, "ok");
     assert_eq!(stayer.hears_response().body, "ok".as_bytes());
+}
+
+/// Takes the handshake that became an extended CONNECT.
+#[track_caller]
+fn takes_websocket(world: &World, mut asked: Asked) -> (SendStream<Bytes>, RecvStream) {
+    assert_eq!(asked.request.method(), "CONNECT");
+    assert_eq!(asked.request.extensions().get::<h2::ext::Protocol>().expect("a protocol").as_str(), "websocket");
+    let send = asked.begins();
+    world.runs(async {});
+    (send, asked.request.into_body())
+}
+
+#[track_caller]
+fn hears(world: &World, receive: &mut RecvStream, expected: &[u8]) {
+    let data = world.runs(async { receive.data().await }).expect("no end").expect("no error");
+    receive.flow_control().release_capacity(data.len()).expect("the stream is open");
+    assert_eq!(data, expected);
+}
+
+#[test]
+fn websockets_share_a_connection_with_requests() {
+    let world = World::new(ONE);
+    let mut one = world.connect();
+    one.says(handshake("/room"));
+    let server = Server::accept(&world, |builder| _ = builder.enable_connect_protocol());
+    let asked = server.hears();
+    assert_eq!((asked.path(), asked.request.headers().contains_key("sec-websocket-key")), ("/room", false));
+    let (mut send, mut receive) = takes_websocket(&world, asked);
+    let head = one.hears_head();
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    let mut two = world.connect();
+    two.says(request("GET /page"));
+    server.hears().answers(&world, 200, "page");
+    assert_eq!(two.hears_response().body, b"page");
+    // A masked "Hi" and its echo.
+    one.says(b"\x81\x82\0\0\0\0Hi");
+    hears(&world, &mut receive, b"\x81\x82\0\0\0\0Hi");
+    send.send_data(Bytes::from_static(b"\x81\x02Hi"), false).expect("the stream is open");
+    one.hears(b"\x81\x02Hi");
+    one.half_closes();
+    let last = world.runs(async { receive.data().await });
+    assert!(last.is_none_or(|last| last.expect("no error").is_empty()) && receive.is_end_stream());
+    send.send_data(Bytes::new(), true).expect("the stream is open");
+    one.hears_the_end();
+    world.nobody_arrives();
+}
+
+#[test]
+fn a_server_that_takes_no_websockets_as_streams_is_asked_over_http_1() {
+    let world = World::new(ONE);
+    let mut one = world.connect();
+    one.says(handshake("/room"));
+    let server = Server::accept(&world, |_| {});
+    let mut backend = world.accept();
+    assert!(backend.hears_head().starts_with("GET /room HTTP/1.1\r\n"));
+    backend.says(SWITCHING);
+    assert!(one.hears_head().starts_with("HTTP/1.1 101 "));
+    assert!(server.arrives().is_none());
+    // Now it is known, for as long as that connection lives.
+    let mut two = world.connect();
+    two.says(handshake("/room"));
+    assert!(world.accept().hears_head().starts_with("GET /room HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_websocket_that_the_server_refuses_gets_its_answer() {
+    let world = World::new(ONE);
+    let mut browser = world.connect();
+    browser.says(handshake("/room"));
+    let server = Server::accept(&world, |builder| _ = builder.enable_connect_protocol());
+    server.hears().answers(&world, 403, "no");
+    let response = browser.hears_response();
+    assert_eq!((response.status, &response.body[..]), (403, &b"no"[..]));
+}
+
+#[test]
+fn a_websocket_stream_that_is_reset_ends_its_tunnel() {
+    let world = World::new(ONE);
+    let mut browser = world.connect();
+    browser.says(handshake("/room"));
+    let server = Server::accept(&world, |builder| _ = builder.enable_connect_protocol());
+    let (mut send, _receive) = takes_websocket(&world, server.hears());
+    browser.hears_head();
+    send.send_reset(Reason::CANCEL);
+    browser.is_closed();
+    world.log_says("while proxying upgraded connection");
+}
+
+#[test]
+fn a_websocket_stops_its_server_while_its_client_takes_nothing() {
+    let world = World::new(ONE);
+    let mut browser = world.connect();
+    browser.says(handshake("/room"));
+    let server = Server::accept(&world, |builder| _ = builder.enable_connect_protocol());
+    let (mut send, _receive) = takes_websocket(&world, server.hears());
+    browser.hears_head();
+    let payload = noise(2 * 1024 * 1024);
+    let frame = [&b"\x82\x7f"[..], &(payload.len() as u64).to_be_bytes(), &payload].concat();
+    send.send_data(frame.clone().into(), true).expect("the stream is open");
+    send.reserve_capacity(1);
+    world.runs(async {});
+    assert_eq!(send.capacity(), 0);
+    assert!(browser.hears_all() == frame);
 }
