@@ -5,6 +5,9 @@
 //! ```text
 //! == config: TITLE             the inside of an `http` block, or (without a `server` block) of a server at {address}:8080;
 //!                              `== config with errors:` compares the error log too
+//! == files                     what lies in {dir}, before the first case of a config: one line each, `PATH CONTENT`, or
+//!                              `PATH/` for a folder, `PATH -> TARGET` for a link, `PATH |` for a pipe; behind the path
+//!                              may stand `mode=0000` and `time=SECONDS`
 //! == backend                   what the server at {backend} does on each connection; also backend-2 and backend-3.
 //!                              In front of the first case: for all cases of the config. Behind a case: for that one.
 //!                              Without this section it answers every request with its own name.
@@ -58,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) text: String,
     /// Whether error log lines are compared.
     pub(crate) errors: bool,
+    /// The lines of `== files`.
+    pub(crate) files: Vec<String>,
     backends: BTreeMap<String, Vec<Step>>,
 }
 
@@ -149,9 +154,10 @@ impl Reader {
         match section.kind {
             "config" | "config with errors" => {
                 let errors = section.kind.ends_with("errors");
-                self.config = Config { text: wrap(&section.lines.join("\n")), errors, backends: BTreeMap::new() };
+                self.config = Config { text: wrap(&section.lines.join("\n")), errors, ..Config::default() };
                 self.shared = None;
             }
+            "files" => self.config.files.extend(section.lines.iter().map(|&line| line.to_owned())),
             "case" => {
                 let config = self.shared.get_or_insert_with(|| Arc::new(std::mem::take(&mut self.config)));
                 self.cases.push(case(&self.group, place, section, config));
@@ -297,7 +303,7 @@ fn short_request(lines: &[&str]) -> Vec<u8> {
 }
 
 /// The bytes of a line.
-fn unescape(line: &str) -> Vec<u8> {
+pub(crate) fn unescape(line: &str) -> Vec<u8> {
     let (line, end) = match line.strip_suffix('\\') {
         Some(open) if !open.ends_with('\\') => (open, ""),
         _ => (line, "\r\n"),

@@ -13,6 +13,7 @@
 //! difference is tested as well. `DIFFERENTIAL_AGAINST=nginx` runs nginx on both sides, which tests the tests.
 
 mod case;
+mod files;
 mod observe;
 mod render;
 

@@ -1,6 +1,7 @@
 //! Runs a case on one gateway and writes down all that can be seen from outside.
 
 use crate::case::{Case, Step};
+use crate::files;
 use crate::render;
 use culvert_testkit::{Backend, Client, Conversation, Deadline, Gateway, Place, Program, Signal, parse_responses};
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ const LOG_FORMAT: &str = r#"log_format case 'log: "$request" status=$status body
 pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
     let place = Place::new();
     let backends = start_backends(case, &place);
+    files::write(&place, &case.config.files);
     let mut gateway = match Gateway::try_start(program, &place, &whole_config(case)) {
         Ok(gateway) => gateway,
         Err(refusal) => {
@@ -65,7 +67,8 @@ pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
         lines.extend(render::errors(&gateway.error_log()));
     }
     let address = place.address().to_string();
-    let lines = lines.iter().map(|line| line.replace(&address, "ADDRESS")).collect();
+    let folder = place.dir().display().to_string();
+    let lines = lines.iter().map(|line| line.replace(&address, "ADDRESS").replace(&folder, "DIR")).collect();
     let complaints = format!("{}{}", gateway.error_log(), gateway.stderr());
     Observation { lines, complaints }
 }

@@ -3,6 +3,7 @@
 //! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges
 //! anything, and nobody downstream knows a directive's name.
 
+mod files;
 mod http;
 mod http2;
 mod location;
@@ -12,6 +13,7 @@ mod rewrite;
 mod upstream;
 mod websocket;
 
+pub use files::{FileSettings, GzipStatic, ListingFormat, Root, RootKind, Symlinks};
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use http2::Http2Settings;
 pub use location::{

@@ -4,8 +4,10 @@ use crate::Options;
 use crate::config::*;
 use crate::directives::websocket::CLOSE_TIMEOUT;
 use bytes::Bytes;
+use culvert_engine::content::IfModifiedSince;
 use culvert_engine::retry::RetryOn;
 use culvert_engine::route::LocationTree;
+use culvert_engine::template::Template;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +57,7 @@ pub(crate) fn server(root: &Location) -> Server {
 }
 
 /// What a location inherits from blocks that say nothing.
-pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
+pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Location {
     Location {
         kind: LocationKind::Server,
         name: String::new(),
@@ -93,6 +95,7 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
         resolver: None,
         resolver_timeout: Duration::from_secs(30),
         proxy: Arc::new(proxy()),
+        files: Arc::new(files(options)),
         websocket: Arc::new(websocket()),
     }
 }
@@ -101,6 +104,25 @@ pub(crate) fn location(error_logs: Arc<[ErrorLog]>) -> Location {
 fn types() -> Arc<HashMap<Box<str>, Bytes>> {
     let types = [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")];
     Arc::new(types.into_iter().map(|(ending, name)| (ending.into(), Bytes::from_static(name.as_bytes()))).collect())
+}
+
+fn files(options: &Options) -> FileSettings {
+    let root = options.prefix.join("html").to_string_lossy().into_owned();
+    FileSettings {
+        prefix: options.prefix.as_path().into(),
+        root: Root { path: Template::literal(root), kind: RootKind::Root },
+        index: Arc::new([Template::literal("index.html")]),
+        random_index: false,
+        listing: false,
+        listing_format: ListingFormat::Html,
+        listing_exact_size: true,
+        listing_local_time: false,
+        etag: true,
+        if_modified_since: IfModifiedSince::Exact,
+        ranges_max: usize::MAX,
+        symlinks: Symlinks::Followed,
+        gzip_static: GzipStatic::Off,
+    }
 }
 
 fn proxy() -> ProxySettings {

@@ -1,7 +1,9 @@
 //! All directives: one file per nginx module, a row each.
 
+pub(crate) mod autoindex;
 pub(crate) mod core;
 pub(crate) mod error_page;
+pub(crate) mod files;
 pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod health_match;
@@ -49,6 +51,8 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_core_module: limits and times", rows: http_limits::ROWS },
     Module { name: "ngx_http_core_module: errors and types", rows: error_page::ROWS },
     Module { name: "ngx_http_core_module: resolver", rows: resolver::ROWS },
+    Module { name: "Files", rows: files::ROWS },
+    Module { name: "ngx_http_autoindex_module", rows: autoindex::ROWS },
     Module { name: "ngx_http_headers_module", rows: headers::ROWS },
     Module { name: "ngx_http_log_module", rows: log::ROWS },
     Module { name: "ngx_http_map_module", rows: map::ROWS },

@@ -95,7 +95,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         diagnostics,
     };
     world.variables.note_definitions(&items);
-    let location = defaults::location(world.main.error_log.clone());
+    let location = defaults::location(options, world.main.error_log.clone());
     let server = defaults::server(&location);
     Scope::new(&mut world, server, location).walk(&items);
     finish(world, sources, incomplete)

@@ -4,7 +4,9 @@
 //! child blocks. A child starts from a clone of its parent's resolved values.
 
 use crate::Options;
-use crate::config::{Level, Location, Main, Map, Place, ProxySettings, Server, Step, Upstream, WebSocketSettings};
+use crate::config::{
+    FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, Step, Upstream, WebSocketSettings,
+};
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
@@ -162,6 +164,11 @@ impl<'w> Scope<'w> {
     /// The proxy module's values of this block, to change.
     pub(crate) fn proxy(&mut self) -> &mut ProxySettings {
         Arc::make_mut(&mut self.location.proxy)
+    }
+
+    /// Where files are, to change.
+    pub(crate) fn files(&mut self) -> &mut FileSettings {
+        Arc::make_mut(&mut self.location.files)
     }
 
     /// What this block says about WebSockets, to change.

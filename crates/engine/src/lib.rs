@@ -5,6 +5,7 @@
 mod dice;
 
 pub mod balance;
+pub mod content;
 pub mod discovery;
 pub mod health;
 pub mod http1;

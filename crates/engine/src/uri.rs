@@ -5,7 +5,7 @@ mod host;
 mod path;
 mod target;
 
-pub use escape::{escape_args, escape_uri, needs_escape};
+pub use escape::{escape_args, escape_uri, needs_escape, unescape};
 pub use host::{BadHost, Host, host_of};
 pub use path::normalise;
 pub use target::{ParsedTarget, Target, parse_target, split};

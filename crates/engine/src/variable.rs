@@ -72,6 +72,7 @@ builtins! {
     ConnectionsWriting "connections_writing" "Client connections on which a request is being answered, tunnels among them.";
     ContentLength "content_length" "The request's `Content-Length` header.";
     ContentType "content_type" "The request's `Content-Type` header.";
+    DocumentRoot "document_root" "The folder of the current location's files: what `root` or `alias` says.";
     DocumentUri "document_uri" "The same as `$uri`.";
     Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
     Hostname "hostname" "The machine's host name.";
@@ -88,12 +89,14 @@ builtins! {
     ProxyHost "proxy_host" "Name and port of the proxied server as `proxy_pass` gives them.";
     ProxyPort "proxy_port" "Port of the proxied server as `proxy_pass` gives it, or the scheme's default.";
     QueryString "query_string" "The same as `$args`.";
+    RealpathRoot "realpath_root" "The same as `$document_root`, with symbolic links resolved.";
     RemoteAddr "remote_addr" "The client's address.";
     RemotePort "remote_port" "The client's port.";
     RemoteUser "remote_user" "The user name of Basic authentication.";
     Request "request" "The whole request line as the client sent it.";
     RequestBody "request_body" "The request's body, where it was read into memory.";
     RequestCompletion "request_completion" "`OK` if the request was completed, else empty.";
+    RequestFilename "request_filename" "The path of the file that the current URI stands for.";
     RequestId "request_id" "A unique identifier of the request: 16 random bytes in hexadecimal.";
     RequestLength "request_length" "Bytes of the request: line, headers and body.";
     RequestMethod "request_method" "The request's method.";

@@ -1,6 +1,6 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, Place, Resolver, Step, WebSocketSettings};
+use super::{AccessLog, ErrorLog, FileSettings, Place, Resolver, Step, WebSocketSettings};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -72,7 +72,7 @@ pub struct Location {
     pub access_logs: Arc<[AccessLog]>,
     /// `error_log`, in order.
     pub error_logs: Arc<[ErrorLog]>,
-    /// `log_subrequest` aside, whether a 404 of a missing handler is logged (`log_not_found`).
+    /// `log_not_found`: whether a file that is not there is logged.
     pub log_not_found: bool,
     /// `internal`: only internal redirects lead here; others are answered with 404.
     pub internal: bool,
@@ -86,6 +86,8 @@ pub struct Location {
     pub resolver_timeout: Duration,
     /// Everything that begins with `proxy_`, shared by all locations that say nothing of their own.
     pub proxy: Arc<ProxySettings>,
+    /// Where files are and how they are served, shared in the same way.
+    pub files: Arc<FileSettings>,
     /// Everything that begins with `websocket_`, shared in the same way.
     pub websocket: Arc<WebSocketSettings>,
 }
@@ -118,8 +120,10 @@ pub enum LocationKind {
 /// What answers a request in a location.
 #[derive(Debug, Clone)]
 pub enum Handler {
-    /// Nothing does: 404.
+    /// No directive says: files do.
     None,
+    /// `empty_gif`.
+    EmptyGif,
     /// `proxy_pass`.
     Proxy(Arc<ProxyPass>),
     /// `stub_status`.

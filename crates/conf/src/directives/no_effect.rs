@@ -22,7 +22,8 @@ const fn row(name: &'static str, contexts: Contexts, args: Arity, why: &'static 
 const ONE: Arity = Arity::Exactly(1);
 const HASHES: &str = "Culvert's tables grow as they need.";
 const EVENTS: &str = "Each worker thread has a listener of its own and the kernel shares connections out.";
-const FILES: &str = "Nothing is served from files, so nothing is sent with `sendfile`.";
+const FILES: &str = "Files are read through the page cache into the worker's own buffer, piece by piece.";
+const CACHE: &str = "Each request opens its file, so that what is on disk is what is served.";
 const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
 const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
 const DUMPS: &str = "Only matters to core dumps, which are the service manager's concern.";
@@ -52,18 +53,18 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("msie_padding", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nobody uses the browsers that it is about."),
     row("msie_refresh", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nobody uses the browsers that it is about."),
     row("multi_accept", Contexts::EVENTS, Arity::Flag, "A worker thread always accepts all that is waiting."),
-    row("open_file_cache", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 2), "Nothing is served from files."),
-    row("open_file_cache_errors", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nothing is served from files."),
-    row("open_file_cache_events", Contexts::HTTP_TO_LOCATION, Arity::Flag, "Nothing is served from files."),
-    row("open_file_cache_min_uses", Contexts::HTTP_TO_LOCATION, ONE, "Nothing is served from files."),
-    row("open_file_cache_valid", Contexts::HTTP_TO_LOCATION, ONE, "Nothing is served from files."),
+    row("open_file_cache", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 2), CACHE),
+    row("open_file_cache_errors", Contexts::HTTP_TO_LOCATION, Arity::Flag, CACHE),
+    row("open_file_cache_events", Contexts::HTTP_TO_LOCATION, Arity::Flag, CACHE),
+    row("open_file_cache_min_uses", Contexts::HTTP_TO_LOCATION, ONE, CACHE),
+    row("open_file_cache_valid", Contexts::HTTP_TO_LOCATION, ONE, CACHE),
     row(
         "open_log_file_cache",
         Contexts::HTTP_TO_LOCATION,
         Arity::Between(1, 4),
         "Log files stay open, and their paths have no variables.",
     ),
-    row("output_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), "Nothing is served from files."),
+    row("output_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), FILES),
     row(
         "pcre_jit",
         Contexts::MAIN,

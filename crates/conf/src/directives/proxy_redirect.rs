@@ -43,7 +43,7 @@ fn rule(scope: &mut Scope<'_>, directive: &Directive) -> Result<RedirectRule, Fa
 
 fn default(scope: &Scope<'_>) -> Result<RedirectRule, Fault> {
     match &scope.location.handler {
-        Handler::None | Handler::StubStatus | Handler::Metrics => {
+        Handler::None | Handler::EmptyGif | Handler::StubStatus | Handler::Metrics => {
             Err(Fault::at(1, "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"))
         }
         Handler::Proxy(pass) if matches!(pass.target, ProxyTarget::Variable(_)) => {

@@ -94,7 +94,7 @@ pub(crate) fn http(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), F
 
 fn http_defaults(world: &World) -> Location {
     let error_logs: Arc<[ErrorLog]> = world.main.error_log.clone();
-    let mut location = defaults::location(error_logs);
+    let mut location = defaults::location(&world.options, error_logs);
     let target = LogTarget::File(world.options.prefix.join("logs/access.log"));
     location.access_logs = Arc::new([AccessLog { target, format: world.formats.combined(), condition: None }]);
     location

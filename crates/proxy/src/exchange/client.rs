@@ -23,6 +23,22 @@ pub(crate) struct OutHead {
     pub(crate) has_body: bool,
     /// All other lines, none of them about this hop.
     pub(crate) headers: Headers,
+    /// Whether the gateway made the response itself, so that it judges the request's conditions.
+    pub(crate) is_own: bool,
+    /// Whether parts of the body can be sent.
+    pub(crate) ranges: RangeUse,
+}
+
+/// How many parts of a body a request may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RangeUse {
+    /// None: it gets all.
+    #[default]
+    None,
+    /// One: the body passes by once.
+    One,
+    /// As many as `max_ranges` says.
+    Many,
 }
 
 /// What came of asking for more of the request's body.

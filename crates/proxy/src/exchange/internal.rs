@@ -9,22 +9,34 @@ pub(super) const CHANGES_MAX: u8 = 10;
 /// An internal redirect to another URI, arguments included: it begins with the server's own rewrite steps.
 pub(super) fn to_uri(exchange: &mut Exchange, target: &[u8]) -> Next {
     let (path, args) = split_args(target);
+    if let Some(next) = change_path(exchange, path) {
+        return next;
+    }
+    exchange.request.args = args.unwrap_or_default().into();
+    exchange.request.has_args = args.is_some();
+    Next::EnterServer
+}
+
+/// The same for a path that may have a question mark in it; the request's arguments stay.
+pub(super) fn to_path(exchange: &mut Exchange, path: &[u8]) -> Next {
+    change_path(exchange, path).unwrap_or(Next::EnterServer)
+}
+
+fn change_path(exchange: &mut Exchange, path: &[u8]) -> Option<Next> {
     if !may_change(exchange) {
         let path = String::from_utf8_lossy(path);
         exchange.log(
             Level::Error,
             format_args!("rewrite or internal redirection cycle while internally redirecting to \"{path}\""),
         );
-        return Next::Status(500);
+        return Some(Next::Status(500));
     }
     let request = &mut exchange.request;
     request.uri = path.into();
-    request.args = args.unwrap_or_default().into();
-    request.has_args = args.is_some();
     request.unparsed_is_valid = false;
     request.location_is_valid = true;
     mark_redirected(exchange);
-    Next::EnterServer
+    None
 }
 
 /// An internal redirect to `location @name`; `name` includes the `@`. URI and arguments stay.

@@ -4,8 +4,11 @@ mod attempt;
 mod body_in;
 mod choose;
 pub(crate) mod client;
+mod content;
 mod error_page;
+mod files;
 mod files_test;
+mod filter;
 mod handshake;
 mod internal;
 mod metrics_page;
@@ -91,6 +94,8 @@ pub(crate) struct Exchange {
     redirect_to: Option<Vec<u8>>,
     /// `$limit_rate`, where a `set` gave it a value: bytes per second, 0 for no limit.
     limit_rate: Option<u64>,
+    /// The length of what a 416 found no part of.
+    unsatisfied_length: Option<u64>,
     /// How many tries there were before the last internal redirect.
     redirected_after: usize,
     /// Whether the log line was written, or handed to the tunnel that writes it.
@@ -210,6 +215,7 @@ impl Exchange {
             uri_changed: false,
             redirect_to: None,
             limit_rate: None,
+            unsatisfied_length: None,
             redirected_after: 0,
             outcome_told: false,
             _writing: Held::new(Tally::Writing),

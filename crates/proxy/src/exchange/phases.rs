@@ -1,8 +1,8 @@
 //! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
-use super::{Client, Exchange, Next, internal, metrics_page, proxy, rewrite, status_page};
-use culvert_conf::config::{Handler, Level};
+use super::{Client, Exchange, Next, files, internal, metrics_page, proxy, rewrite, status_page};
+use culvert_conf::config::Handler;
 
 /// Runs the server block's own rewrite steps.
 pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
@@ -29,15 +29,7 @@ async fn content<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
         Handler::Proxy(pass) => proxy::relay(exchange, client, pass).await,
         Handler::StubStatus => status_page::answer(exchange),
         Handler::Metrics => metrics_page::answer(exchange),
-        Handler::None => {
-            if location.log_not_found {
-                let uri = String::from_utf8_lossy(&exchange.request.uri).into_owned();
-                exchange.log(
-                    Level::Error,
-                    format_args!("\"{uri}\" is not found: its location has no proxy_pass and no return"),
-                );
-            }
-            Next::Status(404)
-        }
+        Handler::EmptyGif => files::empty_gif(exchange, client).await,
+        Handler::None => files::serve(exchange, client).await,
     }
 }

@@ -216,7 +216,10 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
     let mut head = response_in::translate(exchange, job.pass, &answer.head, length);
     exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
     job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
-    respond::send_head(exchange, client, head);
+    if let Err(status) = respond::send_head(exchange, client, head) {
+        exchange.close_try(answer.head.status);
+        return Next::Status(status);
+    }
     relay_body(exchange, client, job, answer, length, may_be_kept).await
 }
 
@@ -302,7 +305,9 @@ fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>
     let mut out = response_in::translate(exchange, job.pass, &head, BodyLength::None);
     exchange.upstream_headers = head.headers;
     job.binding.at_head(exchange, &job.upstream, &mut pick, &mut out);
-    respond::send_head(exchange, client, out);
+    if let Err(status) = respond::send_head(exchange, client, out) {
+        return Next::Status(status);
+    }
     let proxy = &exchange.location.proxy;
     let timeouts = Timeouts {
         idle: proxy.read_timeout.into(),

@@ -1,12 +1,11 @@
 //! Responses that the gateway gives itself, and what every response head gets on its way out.
 
 use super::client::OutHead;
+use super::content::{self, Content};
+use super::filter::{self, Delivery};
 use super::{Client, Exchange, Next, redirect, status};
 use bytes::Bytes;
 use culvert_conf::config::ServerTokens;
-use culvert_engine::http1::Headers;
-use std::future::poll_fn;
-use std::task::ready;
 
 /// A response of the gateway's own.
 pub(crate) struct Reply {
@@ -51,38 +50,24 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, rep
             None => (Bytes::new(), None),
         },
     };
-    let mut head = OutHead { status: reply.status, ..OutHead::default() };
     let no_content = reply.status == 204;
+    let mut head = content::head(exchange, reply.status, (!no_content).then_some(body.len() as u64));
     if let Some(content_type) = content_type.filter(|content_type| !no_content && !content_type.is_empty()) {
         head.headers.push(b"Content-Type", &content_type);
     }
-    head.content_length = (!no_content).then_some(body.len() as u64);
-    head.has_body = !matches!(reply.status, 204 | 304) && !body.is_empty() && !exchange.is_head();
-    send_head(exchange, client, head);
-    let wait = exchange.location.send_timeout;
-    let mut pending = exchange.sent.has_body.then_some(body);
-    let flushed = tokio::time::timeout(
-        wait,
-        poll_fn(|cx| {
-            if let Some(body) = pending.take() {
-                client.send_body(cx, &body)?;
-                client.send_end(&Headers::default());
-            }
-            ready!(client.poll_flush(cx))?;
-            std::task::Poll::Ready(Ok::<_, std::io::Error>(()))
-        }),
-    );
-    match flushed.await {
-        Ok(Ok(())) => {
-            exchange.sent.complete = true;
-            Next::Done
-        }
-        _ => Next::Close,
+    if let Some(length) = exchange.unsatisfied_length.take().filter(|_| reply.status == 416) {
+        head.headers.push(b"Content-Range", format!("bytes */{length}").as_bytes());
     }
+    content::send(exchange, client, head, Content::Bytes(body)).await
 }
 
-/// Gives `head` what the configuration adds to every response, queues it, and notes it for the log.
-pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut head: OutHead) {
+/// Gives `head` what the configuration adds to every response, queues it, and notes it for the log. An error is the status of
+/// the response that takes the place of this one.
+pub(super) fn send_head<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    mut head: OutHead,
+) -> Result<Delivery, u16> {
     if let Some(status) = exchange.forced_status {
         head.status = status;
         head.reason = None;
@@ -97,7 +82,7 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
         head = OutHead { status: 501, content_length: Some(0), ..OutHead::default() };
     }
     head.server = product(exchange.location.server_tokens);
-    add_headers(exchange, &mut head);
+    let delivery = filter::apply(exchange, &mut head)?;
     client.adopt(&exchange.location);
     let before = client.sent() + client.backlog() as u64;
     let connection = client.send_head(&head);
@@ -108,29 +93,16 @@ pub(super) fn send_head<C: Client>(exchange: &mut Exchange, client: &mut C, mut 
     sent.content_length = head.content_length;
     sent.has_body = head.has_body;
     sent.headers = head.headers;
-}
-
-fn add_headers(exchange: &Exchange, head: &mut OutHead) {
-    let successful = matches!(head.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308);
-    for header in exchange.location.add_headers.iter().filter(|header| successful || header.always) {
-        let value = exchange.render_with_head(&header.value, head);
-        if value.is_empty() {
-            continue;
-        }
-        // nginx knows these two as single headers that an added one replaces.
-        if header.name.eq_ignore_ascii_case(b"last-modified") || header.name.eq_ignore_ascii_case(b"etag") {
-            head.headers.retain(|name, _| !name.eq_ignore_ascii_case(&header.name));
-        }
-        head.headers.push(&header.name, &value);
-    }
+    Ok(delivery)
 }
 
 impl Exchange {
     /// The type of a text at the current URI: by the extension of its last part, else `default_type`.
     pub(super) fn content_type(&self) -> Bytes {
         let last = self.request.uri.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        let extension =
-            last.iter().rposition(|&b| b == b'.').map(|dot| String::from_utf8_lossy(&last[dot + 1..]).to_lowercase());
+        // A dot at the beginning makes a hidden file, not an extension.
+        let dot = last.iter().rposition(|&b| b == b'.').filter(|&dot| dot > 0);
+        let extension = dot.map(|dot| String::from_utf8_lossy(&last[dot + 1..]).to_lowercase());
         let listed = extension.and_then(|extension| self.location.types.get(extension.as_str()));
         listed.unwrap_or(&self.location.default_type).clone()
     }

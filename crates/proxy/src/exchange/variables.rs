@@ -1,7 +1,7 @@
 //! The value of every variable, computed when it is asked for.
 
 use super::client::OutHead;
-use super::{Exchange, Try, route};
+use super::{Exchange, Try, files, route};
 use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
@@ -66,6 +66,9 @@ impl Exchange {
             Builtin::ConnectionsWriting => put_number(out, metrics::sum(Tally::Writing)),
             Builtin::ContentLength => put(out, headers.first("content-length")),
             Builtin::ContentType => put(out, headers.first("content-type")),
+            Builtin::DocumentRoot => put_some(out, &files::root(self)),
+            Builtin::RealpathRoot => put(out, files::real_root(self).as_deref()),
+            Builtin::RequestFilename => put(out, files::disk_path(self).as_ref().map(files::DiskPath::bytes)),
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
@@ -259,6 +262,11 @@ impl Exchange {
             }
             _ => put_header(out, headers, name, b", "),
         }
+    }
+
+    /// `$arg_NAME`.
+    pub(super) fn argument(&self, name: &str) -> Option<&[u8]> {
+        argument(&self.request.args, name)
     }
 
     /// One value per try: `, ` between servers, ` : ` where an internal redirect stands between them.

@@ -1,0 +1,46 @@
+//! One file, as it is.
+
+use super::open::Kind;
+use super::{Opened, add_slash, disk_path, open, refuse};
+use crate::exchange::client::RangeUse;
+use crate::exchange::content::{self, Content};
+use crate::exchange::{Client, Exchange, Next};
+use culvert_conf::config::Level;
+
+/// Answers with the file that the URI names.
+pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+    let Some(path) = disk_path(exchange) else { return Next::Status(500) };
+    let opened = match open(exchange, &path) {
+        Ok(opened) => opened,
+        Err(failed) => return refuse(exchange, failed.call, &path, &failed.error),
+    };
+    match opened.kind {
+        Kind::Folder => return add_slash(exchange),
+        Kind::Other => {
+            exchange.log(Level::Crit, format_args!("\"{path}\" is not a regular file"));
+            return Next::Status(404);
+        }
+        Kind::Regular => {}
+    }
+    if exchange.request.method() == b"POST" {
+        return Next::Status(405);
+    }
+    send(exchange, client, opened, path.to_string()).await
+}
+
+/// Sends a file with all that a head can say of it.
+pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, opened: Opened, name: String) -> Next {
+    let mut head = content::head(exchange, 200, Some(opened.length));
+    let content_type = exchange.content_type();
+    if !content_type.is_empty() {
+        head.headers.push(b"Content-Type", &content_type);
+    }
+    head.headers.push(b"Last-Modified", httpdate::fmt_http_date(opened.modified_time()).as_bytes());
+    if exchange.location.files.etag {
+        let tag = format!("\"{:x}-{:x}\"", opened.modified, opened.length);
+        head.headers.push(b"ETag", tag.as_bytes());
+    }
+    head.ranges = RangeUse::Many;
+    let content = Content::File { file: opened.file, length: opened.length, name };
+    content::send(exchange, client, head, content).await
+}

@@ -1,0 +1,79 @@
+//! What lies on the disk before a gateway starts: the lines of `== files`.
+
+use crate::case::unescape;
+use culvert_testkit::Place;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// When everything was changed that says nothing else: the same in every run, so that entity tags are.
+const CHANGED_AT: u64 = 1_600_000_000;
+
+/// One line.
+struct Line<'a> {
+    path: String,
+    mode: Option<u32>,
+    time: u64,
+    what: &'a str,
+}
+
+/// Makes what `lines` say in the test's directory.
+pub(crate) fn write(place: &Place, lines: &[String]) {
+    let lines: Vec<Line<'_>> = lines.iter().filter(|line| !line.is_empty()).map(|line| read(line)).collect();
+    lines.iter().for_each(|line| make(place, line));
+    // Whatever is made in a folder changes its time, and what can't be entered can't be filled.
+    for line in lines.iter().rev() {
+        let path = place.path(&line.path);
+        if line.what == "|" || line.what.starts_with("-> ") {
+            continue;
+        }
+        let file = File::open(&path).expect("it was made before");
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(line.time)).expect("it is ours");
+        if let Some(mode) = line.mode {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+        }
+    }
+}
+
+fn read(text: &str) -> Line<'_> {
+    let (path, mut rest) = text.split_once(' ').unwrap_or((text, ""));
+    let path = String::from_utf8(bytes(path)).expect("a path is a text");
+    let mut line = Line { path, mode: None, time: CHANGED_AT, what: "" };
+    loop {
+        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        match word.split_once('=') {
+            Some(("mode", mode)) => line.mode = Some(u32::from_str_radix(mode, 8).expect("a mode is octal")),
+            Some(("time", time)) => line.time = time.parse().expect("a time in seconds"),
+            _ => break,
+        }
+        rest = behind;
+    }
+    line.what = rest;
+    line
+}
+
+fn make(place: &Place, line: &Line<'_>) {
+    let path = place.path(&line.path);
+    let above = path.parent().expect("it lies in the test's directory");
+    fs::create_dir_all(above).expect("a folder in the test's directory");
+    if line.path.ends_with('/') {
+        fs::create_dir_all(&path).expect("a folder in the test's directory");
+    } else if line.what == "|" {
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    } else if let Some(target) = line.what.strip_prefix("-> ") {
+        symlink(Path::new(&place.fill(target)), &path).expect("a link in the test's directory");
+    } else {
+        fs::write(&path, bytes(line.what)).expect("a file in the test's directory");
+    }
+}
+
+/// The text without the line end that a client would send.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = unescape(text);
+    if bytes.ends_with(b"\r\n") && !text.ends_with("\\r\\n") {
+        bytes.truncate(bytes.len() - 2);
+    }
+    bytes
+}
