@@ -157,7 +157,7 @@ fn pump_now(
             // A stream that is gone already needs no half-close; its own reads tell.
             let _ = ready!(Pin::new(&mut to.io).poll_shutdown(cx));
             to.write_ended = true;
-            return Poll::Ready(Ok(()));
+            continue;
         }
         if from.is_quiet() {
             return Poll::Pending;

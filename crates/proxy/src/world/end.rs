@@ -29,6 +29,11 @@ impl End {
         &self.name
     }
 
+    /// The bare pipe, for a far end that speaks more than bytes. Nothing was heard of it yet.
+    pub(crate) fn into_pipe(self) -> DuplexStream {
+        self.io
+    }
+
     /// Sends `bytes`, which the gateway must take.
     #[track_caller]
     pub(crate) fn says(&mut self, bytes: impl AsRef<[u8]>) {

@@ -51,7 +51,14 @@ struct Connection {
 const ROUNDS: usize = 8;
 
 /// Serves a client connection to its end; `ahead` was read of it already. `site` is the listening address that it came in on.
-pub(crate) async fn serve(io: Transport, ahead: Vec<u8>, facts: Arc<ClientFacts>, site: usize, shared: Arc<Shared>, active: Held) {
+pub(crate) async fn serve(
+    io: Transport,
+    ahead: Vec<u8>,
+    facts: Arc<ClientFacts>,
+    site: usize,
+    shared: Arc<Shared>,
+    active: Held,
+) {
     let rules = {
         let generation = shared.generation.load();
         let Some(site) = generation.site_of(site) else { return };

@@ -12,3 +12,6 @@ mod tally;
 mod wire;
 
 pub(crate) use connection::serve;
+
+#[cfg(test)]
+mod tests;
