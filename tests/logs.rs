@@ -1,9 +1,13 @@
 //! The two logs, line by line: the access log in any format, the error log in nginx's shape.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
 use culvert_testkit::websocket::{Frame, Peer, Server};
-use culvert_testkit::{Backend, Client, Deadline, Signal, World, world};
+use culvert_testkit::{Backend, Client, Deadline, Place, Signal, World, world};
 
 /// Whether `text` is `pattern`, in which `#` stands for a run of digits and `~` for anything up to what follows it.
 fn matches(pattern: &str, text: &str) -> bool {
@@ -254,4 +258,179 @@ fn an_error_log_may_be_standard_error() {
     );
     assert_eq!(world.get("/").status(), 502);
     Deadline::default().until("a line", || world.gateway().stderr().contains("connect() failed").then_some(()));
+}
+
+/// A syslog server on a port of the world's address.
+fn syslog_at(address: std::net::SocketAddr) -> std::net::UdpSocket {
+    let socket = std::net::UdpSocket::bind(address).expect("the address is the test's own");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    socket
+}
+
+/// The same on a unix socket.
+fn syslog_socket(path: &Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    open_to_all(path);
+    socket
+}
+
+/// Lets workers in that are no longer root.
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o777)).expect("it is the test's own");
+}
+
+fn datagram(socket: &std::net::UdpSocket) -> String {
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).expect("a message");
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[test]
+fn lines_go_to_syslog_servers_with_facility_severity_and_tag() {
+    let place = Place::new();
+    let (plain, told) = (syslog_at(place.at(5514)), syslog_at(place.at(5515)));
+    let path = place.dir().join("log.sock");
+    let unix = syslog_socket(&path);
+    let config = "log_format short '$request_uri $status';
+         server { listen {address}:8080;
+             access_log syslog:server={address}:5514 short;
+             access_log syslog:server=unix:{dir}/log.sock,facility=local3,severity=warn,tag=edge_1,nohostname short;
+             error_log syslog:server={address}:5515,tag=culvert warn;
+             location / { return 200; }
+             location /broken { proxy_pass http://{address}:9009; } }";
+    let world = World::start_in(place, env!("CARGO_BIN_EXE_culvert"), config);
+    let host = hostname();
+    assert_eq!(world.get("/a").status(), 200);
+    assert_matches(&datagram(&plain), &format!("<190>~ ~ #:#:# {host} nginx: /a 200"));
+    let mut buffer = [0; 4096];
+    let length = unix.recv(&mut buffer).expect("a message");
+    assert_matches(&String::from_utf8_lossy(&buffer[..length]), "<156>~ ~ #:#:# edge_1: /a 200");
+    assert_eq!(world.get("/broken").status(), 502);
+    assert_matches(
+        &datagram(&told),
+        &format!("<187>~ ~ #:#:# {host} culvert: #/#/# #:#:# [error] ~connect() failed (111: Connection refused)~"),
+    );
+    assert_matches(&datagram(&plain), &format!("<190>~ ~ #:#:# {host} nginx: /broken 502"));
+}
+
+/// The machine's name as the kernel has it, in lower case as nginx writes it.
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux says it").trim().to_lowercase()
+}
+
+#[test]
+fn a_syslog_server_that_is_gone_is_told_of_and_found_again() {
+    let place = Place::new();
+    let config = "server { listen {address}:8080; access_log syslog:server=unix:{dir}/log.sock;
+                   location / { return 200; } location /metrics { access_log off; metrics; } }";
+    let world = World::start_in(place, env!("CARGO_BIN_EXE_culvert"), config);
+    assert_eq!(world.get("/").status(), 200);
+    let line = world.error_log_shows("send() to syslog failed (2: No such file or directory)");
+    assert!(line.contains("[error]"), "{line}");
+    assert!(world.get("/metrics").text().contains("culvert_log_writes_lost_total 1\n"));
+    let unix = syslog_socket(&world.dir().join("log.sock"));
+    assert_eq!(world.get("/again").status(), 200);
+    let mut buffer = [0; 4096];
+    let length = unix.recv(&mut buffer).expect("a message");
+    assert!(String::from_utf8_lossy(&buffer[..length]).contains("/again"));
+}
+
+#[test]
+fn a_full_disk_stops_no_request_and_is_told_of_once() {
+    let world = world!("server { listen {address}:8080; access_log /dev/full; location / { return 200 'fine'; } }");
+    for _ in 0..10 {
+        assert_eq!(world.get("/").text(), "fine");
+    }
+    let line = world.error_log_shows("write() to \"/dev/full\" failed (28: No space left on device)");
+    assert!(line.contains("[alert]"), "{line}");
+    assert_eq!(world.place().read("error.log").matches("No space left").count(), 1);
+}
+
+#[test]
+fn a_buffer_is_written_when_it_is_full() {
+    let mut world = world!(
+        "log_format short '$request_uri';
+         server { listen {address}:8080; access_log {dir}/access.log short buffer=25; location / { return 200; } }"
+    );
+    let mut client = Client::connect(world.at(8080));
+    ["/12345678", "/23456789"].map(|path| client.get(path));
+    client.wire();
+    // Twenty bytes fit, thirty don't.
+    assert_eq!(world.place().read("access.log"), "");
+    client.get("/34567890");
+    assert_eq!(world.access_log_lines(2), ["/12345678", "/23456789"]);
+    world.gateway().signal(Signal::SIGUSR1);
+    assert_eq!(world.access_log_lines(3)[2], "/34567890");
+}
+
+#[test]
+fn a_buffer_is_written_when_its_oldest_line_is_old_enough_or_the_gateway_ends() {
+    let mut world = world!(
+        "log_format short '$request_uri';
+         server { listen {address}:8080; access_log {dir}/access.log short buffer=1m flush=300ms;
+             location / { return 200; }
+             location /other { access_log {dir}/other.log short buffer=1m; return 200; } }"
+    );
+    let begin = std::time::Instant::now();
+    world.get("/flushed");
+    assert_eq!(world.access_log_lines(1), ["/flushed"]);
+    assert!(begin.elapsed() >= Duration::from_millis(300), "after {:?}", begin.elapsed());
+    world.get("/other");
+    assert_eq!(world.place().read("other.log"), "");
+    world.ends_by(Signal::SIGTERM, Duration::from_secs(10));
+    assert_eq!(world.place().read("other.log"), "/other\n");
+}
+
+#[test]
+fn batches_are_compressed() {
+    let mut world = world!(
+        "log_format short '$request_uri';
+         server { listen {address}:8080; access_log {dir}/access.gz short gzip=6 buffer=15; location / { return 200; } }"
+    );
+    let mut client = Client::connect(world.at(8080));
+    ["/12345678", "/23456789", "/34567890"].map(|path| client.get(path));
+    drop(client);
+    world.ends_by(Signal::SIGTERM, Duration::from_secs(10));
+    let zcat = std::process::Command::new("zcat").arg(world.dir().join("access.gz")).output().expect("zcat runs");
+    assert_eq!(String::from_utf8_lossy(&zcat.stdout), "/12345678\n/23456789\n/34567890\n");
+}
+
+#[test]
+fn a_path_may_have_variables() {
+    let world = world!(
+        "log_format short '$request_uri';
+         server { listen {address}:8080; access_log {dir}/$arg_log.log short;
+             location / { return 200; }
+             location /kept { open_log_file_cache max=2 inactive=1m; return 200; } }"
+    );
+    open_to_all(world.dir());
+    let read = |name: &str, wanted: &str| {
+        Deadline::default().until(wanted, || (world.place().read(name) == wanted).then_some(()));
+    };
+    for path in ["/?log=a", "/?log=b", "/two?log=a", "/kept?log=c", "/kept?log=d", "/kept?log=c", "/kept?log=e"] {
+        world.get(path);
+    }
+    read("a.log", "/?log=a\n/two?log=a\n");
+    read("b.log", "/?log=b\n");
+    read("c.log", "/kept?log=c\n/kept?log=c\n");
+    read("d.log", "/kept?log=d\n");
+    read("e.log", "/kept?log=e\n");
+    world.get("/?log=no/such/folder");
+    let line = world.error_log_shows("/no/such/folder.log\" failed (2: No such file or directory)");
+    assert!(line.contains("[crit]") && line.contains("open() \""), "{line}");
+}
+
+#[test]
+fn a_tunnel_writes_to_the_log_that_its_handshake_named() {
+    let world = site(
+        "log_format short '$status $request_uri'; access_log {dir}/$arg_room.log short;",
+        "proxy_pass http://{address}:9001; proxy_http_version 1.1;
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;",
+    );
+    let server = Server::bind(world.at(9001));
+    open_to_all(world.dir());
+    let pair = server.upgrade(world.at(8080), "/?room=blue");
+    drop(pair);
+    Deadline::default().until("the line", || (world.place().read("blue.log") == "101 /?room=blue\n").then_some(()));
 }

@@ -21,7 +21,10 @@ pub use location::{
     LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule,
     ServerTokens, SetHeader,
 };
-pub use log::{AccessLog, ErrorLog, Escape, Level, LogCondition, LogFormat, LogTarget};
+pub use log::{
+    AccessLog, AccessTarget, Batch, ErrorLog, Escape, Level, LogCondition, LogFileCache, LogFormat, LogTarget, Syslog,
+    SyslogServer,
+};
 pub use main::{Main, User};
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
@@ -43,7 +46,7 @@ pub struct Config {
 
 /// Where in which file something stands, for messages that can only be found out later (a port in use, an unknown
 /// host). Prints as `conf/nginx.conf:12`, in nginx's manner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The file as it is named in messages.
     pub file: Arc<Path>,

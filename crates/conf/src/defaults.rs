@@ -88,6 +88,8 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         add_headers: Arc::new([]),
         access_logs: Arc::new([]),
         error_logs,
+        log_file_cache: None,
+        log_subrequest: false,
         log_not_found: true,
         internal: false,
         rewrite_log: false,

@@ -14,6 +14,7 @@ pub(crate) mod if_;
 pub(crate) mod listen;
 pub(crate) mod location;
 pub(crate) mod log;
+pub(crate) mod log_target;
 pub(crate) mod map;
 pub(crate) mod metrics;
 pub(crate) mod no_effect;

@@ -1,6 +1,6 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, FileSettings, Place, Resolver, Step, WebSocketSettings};
+use super::{AccessLog, ErrorLog, FileSettings, LogFileCache, Place, Resolver, Step, WebSocketSettings};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -72,6 +72,10 @@ pub struct Location {
     pub access_logs: Arc<[AccessLog]>,
     /// `error_log`, in order.
     pub error_logs: Arc<[ErrorLog]>,
+    /// `open_log_file_cache`; `None` is `off`.
+    pub log_file_cache: Option<LogFileCache>,
+    /// `log_subrequest`: whether subrequests write access log lines of their own.
+    pub log_subrequest: bool,
     /// `log_not_found`: whether a file that is not there is logged.
     pub log_not_found: bool,
     /// `internal`: only internal redirects lead here; others are answered with 404.

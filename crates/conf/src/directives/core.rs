@@ -18,8 +18,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("error_log", Contexts::MAIN, Arity::AtLeast(1), super::log::error_log_main).repeats().doc(
         "A file (relative to the prefix) or `stderr`, and the least severe level that is written there: `debug`, \
              `info`, `notice`, `warn`, `error` (the default), `crit`, `alert` or `emerg`. Several lines write to \
-             several places. Without a line it is `logs/error.log error`, or what `-e` says. `syslog:` and `memory:` \
-             are not supported yet.",
+             several places. Without a line it is `logs/error.log error`, or what `-e` says. `syslog:` takes the \
+             parameters that `access_log` has; the severity is the line's own. `memory:` is not supported.",
     ),
     Row::block("events", Contexts::MAIN, Arity::Exactly(0), Phase::Child, events).doc(
         "Holds the directives about connections. nginx insists on this block; Culvert takes the defaults without \

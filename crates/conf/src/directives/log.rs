@@ -1,6 +1,7 @@
 //! `access_log`, `log_format` and the parts of `error_log`.
 
-use crate::config::{AccessLog, ErrorLog, Escape, Level, LogFormat, LogTarget};
+use super::log_target;
+use crate::config::{AccessLog, AccessTarget, Batch, ErrorLog, Escape, Level, LogFileCache, LogFormat, LogTarget};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::{Scope, push};
@@ -9,24 +10,41 @@ use crate::units;
 use culvert_engine::template::Template;
 use culvert_engine::variable;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The rows of this module.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("access_log", Contexts::HTTP_TO_IF.and(Contexts::LIMIT_EXCEPT), Arity::AtLeast(1), access_log)
         .repeats()
         .doc(
-        "A file (relative to the prefix), the name of a `log_format` (`combined` without one), and `if=value`: a line \
-         is written unless the value is empty or `0`. `off` writes none. Without a line it is `logs/access.log \
-         combined`. The first line of a block replaces the inherited ones. `buffer=` and `flush=` are accepted and \
-         change nothing, since Culvert always writes in batches; `gzip`, `syslog:` and variables in the path are not \
-         supported yet.",
+        "Where lines go, the name of a `log_format` (`combined` without one), and `if=value`: a line is written unless \
+         the value is empty or `0`. `off` writes none. Without a line it is `logs/access.log combined`. The first line of \
+         a block replaces the inherited ones. Lines go to a file (relative to the prefix), whose path may have variables, \
+         or to `syslog:server=ADDRESS[:PORT]|unix:PATH`, with `facility=` (local7), `severity=` (info), `tag=` (nginx) and \
+         `nohostname`, behind commas. A worker thread writes its lines when it has nothing else to do, at the latest once \
+         it has 64 KiB of them; with `buffer=SIZE` once it has so many, or the oldest is as old as `flush=TIME`. \
+         `gzip[=LEVEL]` compresses each batch.",
     ),
     Row::new("log_format", Contexts::HTTP, Arity::AtLeast(2), log_format).repeats().doc(
         "A name and what a line of the access log looks like. `escape=default` writes odd bytes as `\\xXX`, \
          `escape=json` as JSON strings need it, `escape=none` as they are. `combined` is defined already, and \
          so is `websocket` where the file does not define it: a line about a WebSocket, with what it carried and how \
          it ended.",
+    ),
+    Row::new("log_subrequest", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
+        scope.location.log_subrequest = directive.flag(1)?;
+        Ok(())
+    })
+    .default("off")
+    .doc("Whether subrequests, say those of `auth_request`, write access log lines of their own."),
+    Row::new("open_log_file_cache", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), open_log_file_cache)
+        .default("off")
+        .doc(
+        "Which log files whose paths have variables stay open: at most `max=N` in each worker thread, those that got \
+         `min_uses=N` lines (1) within `inactive=TIME` (10 s). After `valid=TIME` (60 s) it is looked whether the path \
+         still means the same file. Without it such a file is opened for each batch of lines.",
     ),
 ];
 
@@ -46,6 +64,8 @@ pub(crate) struct Formats {
     named: HashMap<String, (usize, Arc<LogFormat>)>,
     /// What `websocket` means until the file defines a format of that name, as files written for nginx may.
     websocket: Arc<LogFormat>,
+    /// How the lines of a file are gathered: the same for all who write there.
+    batches: HashMap<PathBuf, Batch>,
 }
 
 impl Formats {
@@ -53,7 +73,7 @@ impl Formats {
     pub(crate) fn new() -> Formats {
         let combined = predefined("combined", COMBINED);
         let named = HashMap::from([("combined".to_owned(), (0, combined))]);
-        Formats { named, websocket: predefined("websocket", WEBSOCKET) }
+        Formats { named, websocket: predefined("websocket", WEBSOCKET), batches: HashMap::new() }
     }
 
     /// nginx's predefined format.
@@ -114,49 +134,105 @@ fn access_log(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault>
         scope.access_log_off = true;
         return if directive.args().len() == 1 { Ok(()) } else { Err(directive.invalid_parameter(2)) };
     }
-    let target = access_target(scope, directive)?;
+    let target = log_target::access(scope, directive)?;
     let name = directive.args().get(1).map_or("combined", |word| &word.text);
     let format = scope.world.formats.find(name, directive.order);
     let format = format.ok_or_else(|| Fault::at(2, format!("unknown log format \"{name}\"")))?;
     let mut condition = None;
+    let mut draft = BatchDraft::default();
     for number in 3..=directive.args().len() {
-        if let Some(value) = directive.arg(number).strip_prefix("if=") {
-            condition = Some(scope.template_of(directive, number, value)?);
-        } else {
-            check_batching(directive, number)?;
+        match directive.arg(number).strip_prefix("if=") {
+            Some(value) => condition = Some(scope.template_of(directive, number, value)?),
+            None => draft.take(directive, number)?,
         }
     }
-    let has = |head: &str| directive.args().iter().any(|word| word.text.starts_with(head));
-    if has("flush=") && !has("buffer=") {
-        return Err(Fault::at(1, format!("no buffer is defined for access_log \"{}\"", directive.arg(1))));
+    let batch = draft.finish(directive, &target)?;
+    if let (AccessTarget::Fixed(LogTarget::File(path)), Some(batch)) = (&target, batch) {
+        let known = *scope.world.formats.batches.entry(path.clone()).or_insert(batch);
+        if known != batch {
+            let message = format!("access_log \"{}\" already defined with conflicting parameters", path.display());
+            return Err(Fault::at(1, message));
+        }
     }
-    push(&mut scope.location.access_logs, is_first, AccessLog { target, format, condition });
+    push(&mut scope.location.access_logs, is_first, AccessLog { target, format, condition, batch });
     Ok(())
 }
 
-fn access_target(scope: &Scope<'_>, directive: &Directive) -> Result<LogTarget, Fault> {
-    let path = directive.arg(1);
-    if path.starts_with("syslog:") || path.contains('$') {
-        let what = if path.contains('$') { "a path with variables" } else { "syslog" };
-        return Err(Fault::at(1, format!("{what} in the \"access_log\" directive is not supported by Culvert yet")));
-    }
-    Ok(LogTarget::File(scope.path(path)))
+/// `buffer=`, `flush=` and `gzip=` while they are read.
+#[derive(Default)]
+struct BatchDraft {
+    bytes: Option<usize>,
+    flush: Option<Duration>,
+    gzip: Option<u32>,
 }
 
-fn check_batching(directive: &Directive, number: usize) -> Result<(), Fault> {
-    let text = directive.arg(number);
-    if let Some(size) = text.strip_prefix("buffer=") {
-        let good = units::size(size).is_some_and(|size| size > 0);
-        return if good { Ok(()) } else { Err(Fault::at(number, format!("invalid buffer size \"{size}\""))) };
+/// What `gzip` gathers where no `buffer=` says it.
+const GZIP_BYTES: usize = 64 * 1024;
+
+impl BatchDraft {
+    fn take(&mut self, directive: &Directive, number: usize) -> Result<(), Fault> {
+        let fault = |what: &str, value: &str| Fault::at(number, format!("invalid {what} \"{value}\""));
+        match directive.arg(number).split_once('=') {
+            Some(("buffer", size)) => {
+                let bytes = units::size(size).filter(|&bytes| bytes > 0);
+                self.bytes = Some(bytes.ok_or_else(|| fault("buffer size", size))?);
+            }
+            Some(("flush", time)) => {
+                let flush = units::milliseconds(time).filter(|time| !time.is_zero());
+                self.flush = Some(flush.ok_or_else(|| fault("flush time", time))?);
+            }
+            Some(("gzip", level)) => {
+                let good = units::number(level).filter(|level| (1..=9).contains(level));
+                self.gzip = Some(good.ok_or_else(|| fault("compression level", level))? as u32);
+            }
+            None if directive.arg(number) == "gzip" => self.gzip = Some(1),
+            _ => return Err(directive.invalid_parameter(number)),
+        }
+        Ok(())
     }
-    if let Some(time) = text.strip_prefix("flush=") {
-        let good = units::milliseconds(time).is_some_and(|time| !time.is_zero());
-        return if good { Ok(()) } else { Err(Fault::at(number, format!("invalid flush time \"{time}\""))) };
+
+    fn finish(self, directive: &Directive, target: &AccessTarget) -> Result<Option<Batch>, Fault> {
+        let bytes = self.bytes.or(self.gzip.map(|_| GZIP_BYTES));
+        let Some(bytes) = bytes else {
+            return match self.flush {
+                None => Ok(None),
+                Some(_) => Err(Fault::at(1, format!("no buffer is defined for access_log \"{}\"", directive.arg(1)))),
+            };
+        };
+        match target {
+            AccessTarget::Computed(_) => Err(Fault::at(1, "buffered logs cannot have variables in name")),
+            AccessTarget::Fixed(LogTarget::Syslog(_)) => Err(Fault::at(1, "logs to syslog cannot be buffered")),
+            AccessTarget::Fixed(_) => Ok(Some(Batch { bytes, flush: self.flush, gzip: self.gzip })),
+        }
     }
-    if text == "gzip" || text.starts_with("gzip=") {
-        return Err(directive.unsupported_parameter(number));
+}
+
+fn open_log_file_cache(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
+    let mut cache =
+        LogFileCache { max: 0, inactive: Duration::from_secs(10), min_uses: 1, valid: Duration::from_secs(60) };
+    let mut is_off = false;
+    for number in 1..=directive.args().len() {
+        let text = directive.arg(number);
+        let good = match text.split_once('=') {
+            None if text == "off" => {
+                is_off = true;
+                Some(())
+            }
+            Some(("max", value)) => units::number(value).map(|max| cache.max = max as usize),
+            Some(("min_uses", value)) => {
+                units::number(value).filter(|&uses| uses > 0).map(|uses| cache.min_uses = uses as u32)
+            }
+            Some(("inactive", value)) => units::seconds(value).map(|time| cache.inactive = time),
+            Some(("valid", value)) => units::seconds(value).map(|time| cache.valid = time),
+            _ => None,
+        };
+        good.ok_or_else(|| Fault::at(number, format!("invalid \"open_log_file_cache\" parameter \"{text}\"")))?;
     }
-    Err(directive.invalid_parameter(number))
+    if !is_off && cache.max == 0 {
+        return Err(Fault::new("\"open_log_file_cache\" must have \"max\" parameter"));
+    }
+    scope.location.log_file_cache = (!is_off).then_some(cache);
+    Ok(())
 }
 
 /// `error_log` of the main context.
@@ -176,14 +252,7 @@ pub(crate) fn error_log(scope: &mut Scope<'_>, directive: &Directive) -> Result<
 }
 
 fn parse_error_log(scope: &Scope<'_>, directive: &Directive) -> Result<ErrorLog, Fault> {
-    let target = match directive.arg(1) {
-        "stderr" => LogTarget::Stderr,
-        path if path.starts_with("syslog:") || path.starts_with("memory:") => {
-            let kind = if path.starts_with("syslog:") { "syslog" } else { "memory" };
-            return Err(Fault::at(1, format!("{kind} in the \"error_log\" directive is not supported by Culvert yet")));
-        }
-        path => LogTarget::File(scope.path(path)),
-    };
+    let target = log_target::error(scope, directive)?;
     let mut level = Level::Error;
     for number in 2..=directive.args().len() {
         let text = directive.arg(number);
@@ -196,5 +265,6 @@ fn parse_error_log(scope: &Scope<'_>, directive: &Directive) -> Result<ErrorLog,
     Ok(ErrorLog { target, level })
 }
 
-const LEVELS: [Level; 8] =
+/// All levels, for their names.
+pub(super) const LEVELS: [Level; 8] =
     [Level::Emerg, Level::Alert, Level::Crit, Level::Error, Level::Warn, Level::Notice, Level::Info, Level::Debug];

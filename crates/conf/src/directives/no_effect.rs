@@ -58,12 +58,6 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("open_file_cache_events", Contexts::HTTP_TO_LOCATION, Arity::Flag, CACHE),
     row("open_file_cache_min_uses", Contexts::HTTP_TO_LOCATION, ONE, CACHE),
     row("open_file_cache_valid", Contexts::HTTP_TO_LOCATION, ONE, CACHE),
-    row(
-        "open_log_file_cache",
-        Contexts::HTTP_TO_LOCATION,
-        Arity::Between(1, 4),
-        "Log files stay open, and their paths have no variables.",
-    ),
     row("output_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), FILES),
     row(
         "pcre_jit",

@@ -1,6 +1,6 @@
 //! `http` and `server` blocks, and what belongs to a server as a whole.
 
-use crate::config::{AccessLog, ErrorLog, HeaderLimits, Location, LogTarget, Server};
+use crate::config::{AccessLog, AccessTarget, ErrorLog, HeaderLimits, Location, LogTarget, Server};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::{Scope, World};
@@ -95,8 +95,9 @@ pub(crate) fn http(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), F
 fn http_defaults(world: &World) -> Location {
     let error_logs: Arc<[ErrorLog]> = world.main.error_log.clone();
     let mut location = defaults::location(&world.options, error_logs);
-    let target = LogTarget::File(world.options.prefix.join("logs/access.log"));
-    location.access_logs = Arc::new([AccessLog { target, format: world.formats.combined(), condition: None }]);
+    let target = AccessTarget::Fixed(LogTarget::File(world.options.prefix.join("logs/access.log")));
+    location.access_logs =
+        Arc::new([AccessLog { target, format: world.formats.combined(), condition: None, batch: None }]);
     location
 }
 

@@ -2,10 +2,15 @@
 
 use super::Exchange;
 use crate::observe::access_log::{self, Late, Line, LineBuilder, Record};
-use crate::observe::{log_file, metrics};
-use culvert_conf::config::{AccessLog, Escape};
+use crate::observe::log_file::{self, LogFile};
+use crate::observe::{metrics, path_logs};
+use culvert_conf::config::{AccessLog, AccessTarget, Escape};
 use culvert_engine::template::Part;
 use culvert_engine::variable::{Builtin, Variable};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Drop for Exchange {
@@ -20,8 +25,8 @@ impl Drop for Exchange {
         metrics::exchange_ended(self.sent.status, self.request.received, self.sent.bytes);
         let location = self.location.clone();
         for log in location.access_logs.iter().filter(|log| self.is_wanted(log)) {
-            if let Some(file) = self.generation.logs.of(&log.target) {
-                log_file::append(file, |out| self.write_line(log, out));
+            if let Some(file) = self.log_of(log) {
+                log_file::append(&file, |out| self.write_line(log, out));
             }
         }
     }
@@ -37,7 +42,7 @@ impl Exchange {
         let began = self.request.began;
         let tried = self.tries.last().map_or(began, |attempt| attempt.began);
         let wanted = location.access_logs.iter().filter(|log| self.is_wanted(log));
-        let lines = wanted.filter_map(|log| Some(self.open_line(log, self.generation.logs.of(&log.target)?.clone())));
+        let lines = wanted.filter_map(|log| Some(self.open_line(log, self.log_of(log)?)));
         Record {
             lines: lines.collect(),
             error_sink: self.generation.error_sink(&location.error_logs),
@@ -47,6 +52,19 @@ impl Exchange {
             open_before: milliseconds(began.saturating_duration_since(self.client.opened)),
             tried_after: milliseconds(tried.saturating_duration_since(began)),
             head_bytes: u32::try_from(self.sent.head_bytes).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Where the lines of `log` go; `None` for a path that no file can have.
+    fn log_of(&self, log: &AccessLog) -> Option<Arc<LogFile>> {
+        match &log.target {
+            AccessTarget::Fixed(target) => self.generation.logs.of(target).cloned(),
+            AccessTarget::Computed(path) => {
+                let path = self.render(path);
+                let is_good = !path.contains(&0);
+                is_good
+                    .then(|| path_logs::at(Path::new(OsStr::from_bytes(&path)), self.location.log_file_cache.as_ref()))
+            }
         }
     }
 
@@ -73,7 +91,7 @@ impl Exchange {
         access_log::write_escaped(found.then_some(&value[..]), escape, out);
     }
 
-    fn open_line(&self, log: &AccessLog, file: std::sync::Arc<log_file::LogFile>) -> Line {
+    fn open_line(&self, log: &AccessLog, file: Arc<LogFile>) -> Line {
         let mut line = LineBuilder::default();
         for part in log.format.line.parts() {
             match part {

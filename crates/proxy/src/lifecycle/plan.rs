@@ -6,7 +6,9 @@ use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
-use culvert_conf::config::{self, AccessLog, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName};
+use culvert_conf::config::{
+    self, AccessLog, AccessTarget, Batch, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName,
+};
 use culvert_engine::route::{NameError, ServerNames};
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -48,6 +50,11 @@ impl Plan {
         }
     }
 
+    /// Puts into effect how logs are written.
+    pub(super) fn gather_logs(&self) {
+        self.logs.gather(batches(&self.config));
+    }
+
     /// The open error logs of all locations, by the address of their list.
     pub(super) fn error_sinks(&self) -> HashMap<usize, Arc<ErrorSink>> {
         let servers = self.config.http.servers.iter();
@@ -71,10 +78,23 @@ impl Plan {
 fn log_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
     let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
     let in_locations = locations.flat_map(|location| {
-        let access = location.access_logs.iter().map(|log: &AccessLog| &log.target);
+        let access = location.access_logs.iter().filter_map(fixed);
         access.chain(location.error_logs.iter().map(|log| &log.target))
     });
     config.main.error_log.iter().map(|log| &log.target).chain(in_locations)
+}
+
+/// How the lines of files are gathered.
+fn batches(config: &Config) -> impl Iterator<Item = (&LogTarget, Batch)> {
+    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
+    locations.flat_map(|location| location.access_logs.iter()).filter_map(|log| Some((fixed(log)?, log.batch?)))
+}
+
+fn fixed(log: &AccessLog) -> Option<&LogTarget> {
+    match &log.target {
+        AccessTarget::Fixed(target) => Some(target),
+        AccessTarget::Computed(_) => None,
+    }
 }
 
 fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec<String>) -> Vec<Arc<Upstream>> {

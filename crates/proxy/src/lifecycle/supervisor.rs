@@ -6,8 +6,10 @@ use super::sockets::{Fresh, Sockets};
 use super::worker::{Command, Worker};
 use super::{Generation, Launch, Reload, privileges};
 use crate::listen;
+use crate::observe::complaints;
 use crate::observe::error_log::{ErrorSink, os_error};
 use crate::observe::metrics::{self, Tally};
+use crate::observe::{log_file, path_logs};
 use crate::tunnel;
 use crate::upstream::background::{self, Background};
 use crate::upstream::discovery::Lookups;
@@ -137,6 +139,8 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
     let error_sink = ErrorSink::new(&plan.config.main.error_log, &plan.logs);
     let hostname = unistd::gethostname().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let error_sinks = plan.error_sinks();
+    plan.gather_logs();
+    complaints::listen(error_sink.clone());
     plan.upstreams.iter().for_each(|upstream| upstream.take_effect());
     Generation {
         sites: plan.listens.into_iter().map(|listen| listen.site).collect(),
@@ -239,6 +243,12 @@ impl Supervisor {
     fn reopen(&self) {
         self.log(Level::Notice, "reopening logs");
         let failed = privileges::raised(|| self.generation.load().logs.reopen());
+        for worker in self.workers.iter().chain(&self.leaving) {
+            worker.tell(Command::Call(Box::new(|| {
+                log_file::flush_all();
+                path_logs::forget();
+            })));
+        }
         self.log_lines(&failed);
         self.take_stderr();
     }

@@ -116,7 +116,7 @@ impl Worker {
             // Dropping the runtime and the machines drops what is still open; each of those tells its outcome.
             drop(runtime);
             reactor::stop();
-            log_file::flush();
+            log_file::flush_all();
             ended.notify_one();
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;

@@ -12,6 +12,7 @@ struct Second {
     error_log: String,
     local: String,
     iso8601: String,
+    syslog: String,
 }
 
 thread_local! {
@@ -36,6 +37,11 @@ pub(crate) fn time_local(out: &mut Vec<u8>) {
 /// `2026-11-22T07:00:00+00:00`: `$time_iso8601`.
 pub(crate) fn time_iso8601(out: &mut Vec<u8>) {
     with_second(|second| out.extend_from_slice(second.iso8601.as_bytes()));
+}
+
+/// `Nov  2 07:00:00`, as RFC 3164 section 4.1.2 has it.
+pub(crate) fn syslog_time(out: &mut Vec<u8>) {
+    with_second(|second| out.extend_from_slice(second.syslog.as_bytes()));
 }
 
 /// Seconds since 1970 with milliseconds: `$msec`.
@@ -71,5 +77,6 @@ fn format_second(now: SystemTime, unix: u64) -> Second {
         error_log: local.format("%Y/%m/%d %H:%M:%S").to_string(),
         local: local.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
         iso8601: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        syslog: local.format("%b %e %H:%M:%S").to_string(),
     }
 }

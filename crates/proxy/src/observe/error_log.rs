@@ -31,10 +31,8 @@ impl ErrorSink {
         if self.targets.iter().any(|(file, _)| *file.target() == LogTarget::Stderr) {
             return Ok(());
         }
-        match self.targets.first() {
-            Some((file, _)) => file.with_file(|file| nix::unistd::dup2_stderr(file)).map_err(io::Error::from),
-            None => Ok(()),
-        }
+        let taken = self.targets.iter().find_map(|(file, _)| file.with_file(|file| nix::unistd::dup2_stderr(file)));
+        taken.unwrap_or(Ok(())).map_err(io::Error::from)
     }
 
     /// Writes a line. `connection` is the serial number behind the asterisk; 0 writes none.
@@ -45,7 +43,7 @@ impl ErrorSink {
         let line = compose(level, connection, &message);
         for (file, limit) in &self.targets {
             if level <= *limit {
-                file.write(&line);
+                file.write_error(level, &line);
             }
         }
     }

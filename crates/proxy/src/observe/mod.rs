@@ -2,6 +2,10 @@
 
 pub(crate) mod access_log;
 pub(crate) mod clock;
+pub(crate) mod complaints;
 pub(crate) mod error_log;
+mod log_buffer;
 pub(crate) mod log_file;
 pub(crate) mod metrics;
+pub(crate) mod path_logs;
+mod syslog;
