@@ -10,6 +10,7 @@ mod location;
 mod log;
 mod main;
 mod rewrite;
+mod tls;
 mod upstream;
 mod websocket;
 
@@ -27,6 +28,7 @@ pub use log::{
 };
 pub use main::{Main, User};
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
+pub use tls::{SessionCache, TlsCipher, TlsGroup, TlsSettings, VerifyClient};
 pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
 pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 

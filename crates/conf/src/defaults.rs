@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::config::*;
+use crate::directives::ssl;
 use crate::directives::websocket::CLOSE_TIMEOUT;
 use bytes::Bytes;
 use culvert_engine::content::IfModifiedSince;
@@ -9,7 +10,7 @@ use culvert_engine::retry::RetryOn;
 use culvert_engine::route::LocationTree;
 use culvert_engine::template::Template;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ fn error_log_target(options: &Options) -> LogTarget {
 }
 
 /// What a server inherits from an `http` block that says nothing.
-pub(crate) fn server(root: &Location) -> Server {
+pub(crate) fn server(root: &Location, folder: PathBuf) -> Server {
     Server {
         listens: Vec::new(),
         names: Vec::new(),
@@ -48,6 +49,7 @@ pub(crate) fn server(root: &Location) -> Server {
         merge_slashes: true,
         ignore_invalid_headers: true,
         underscores_in_headers: false,
+        tls: Arc::new(ssl::defaults(folder, root.place.clone())),
         rewrite: Vec::new(),
         root: Arc::new(root.clone()),
         locations: Vec::new(),

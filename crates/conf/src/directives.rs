@@ -26,6 +26,8 @@ pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod server;
 pub(crate) mod server_name;
+pub(crate) mod ssl;
+pub(crate) mod ssl_ciphers;
 pub(crate) mod status;
 pub(crate) mod types;
 pub(crate) mod unsupported;
@@ -61,6 +63,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
+    Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },
     Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },
     Module { name: "ngx_http_upstream_hc_module: match", rows: health_match::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },

@@ -96,7 +96,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
     };
     world.variables.note_definitions(&items);
     let location = defaults::location(options, world.main.error_log.clone());
-    let server = defaults::server(&location);
+    let server = defaults::server(&location, PathBuf::new());
     Scope::new(&mut world, server, location).walk(&items);
     finish(world, sources, incomplete)
 }

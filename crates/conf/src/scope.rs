@@ -5,7 +5,8 @@
 
 use crate::Options;
 use crate::config::{
-    FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, Step, Upstream, WebSocketSettings,
+    FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, Step, TlsSettings, Upstream,
+    WebSocketSettings,
 };
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
@@ -186,6 +187,17 @@ impl<'w> Scope<'w> {
         let at = self.step_orders.partition_point(|&order| order < directive.order);
         self.step_orders.insert(at, directive.order);
         self.location.rewrite.insert(at, step);
+    }
+
+    /// What this block says of TLS towards clients, to change.
+    pub(crate) fn tls(&mut self) -> &mut TlsSettings {
+        Arc::make_mut(&mut self.server.tls)
+    }
+
+    /// An absolute path from one relative to the configuration file.
+    pub(crate) fn conf_path(&self, path: &str) -> PathBuf {
+        let folder = self.world.options.file.parent();
+        folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
     }
 
     /// An absolute path from one relative to the prefix.

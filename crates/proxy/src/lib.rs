@@ -7,6 +7,7 @@ mod io;
 mod lifecycle;
 mod listen;
 mod observe;
+mod tls;
 mod tunnel;
 mod upstream;
 #[cfg(test)]

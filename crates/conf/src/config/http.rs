@@ -1,6 +1,6 @@
 //! The `http` block: servers, maps, upstreams and the variables that the configuration defines.
 
-use super::{HeaderLimits, Http2Settings, Location, Place, Step, Upstream};
+use super::{HeaderLimits, Http2Settings, Location, Place, Step, TlsSettings, Upstream};
 use culvert_engine::map::MapTable;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::route::LocationTree;
@@ -75,6 +75,8 @@ pub struct Server {
     pub ignore_invalid_headers: bool,
     /// `underscores_in_headers`.
     pub underscores_in_headers: bool,
+    /// Everything that begins with `ssl_`, shared by all servers that say nothing of their own.
+    pub tls: Arc<TlsSettings>,
     /// `rewrite`, `if`, `set` and their like of the server block itself, run before the location is chosen.
     pub rewrite: Vec<Step>,
     /// What the server block itself says: in force where no location is chosen.
@@ -118,6 +120,8 @@ pub struct Listen {
     pub ipv6only: Option<bool>,
     /// `so_keepalive=on|off`.
     pub so_keepalive: Option<bool>,
+    /// `ssl`: whether the address speaks TLS.
+    pub ssl: bool,
     /// `http2`: whether the address speaks HTTP/2, whatever its servers say.
     pub http2: bool,
     /// Whether any option of the socket itself stands here (nginx allows them once per address).

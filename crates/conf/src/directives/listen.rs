@@ -21,6 +21,7 @@ fn plain(addr: ListenAddr, place: Place) -> Listen {
         reuseport: false,
         ipv6only: None,
         so_keepalive: None,
+        ssl: false,
         http2: false,
         sets_options: false,
         place,
@@ -88,6 +89,11 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
             listen.default_server = true;
             return Ok(());
         }
+        // These are about what is spoken, not about the socket: they may stand in each server's line.
+        ("ssl", None) => {
+            listen.ssl = true;
+            return Ok(());
+        }
         ("http2", None) => {
             listen.http2 = true;
             return Ok(());
@@ -106,7 +112,7 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
         ("so_keepalive", Some(value)) if !value.contains(':') => {
             return Err(Fault::at(number, format!("invalid so_keepalive value: \"{value}\"")));
         }
-        ("ssl" | "spdy" | "quic" | "proxy_protocol" | "deferred" | "multipath", None)
+        ("spdy" | "quic" | "proxy_protocol" | "deferred" | "multipath", None)
         | ("setfib" | "fastopen" | "rcvbuf" | "sndbuf" | "accept_filter" | "so_keepalive", Some(_)) => {
             return Err(directive.unsupported_parameter(number));
         }

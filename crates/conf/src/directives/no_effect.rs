@@ -26,6 +26,7 @@ const FILES: &str = "Files are read through the page cache into the worker's own
 const CACHE: &str = "Each request opens its file, so that what is on disk is what is served.";
 const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
 const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
+const STAPLING: &str = "No responder is asked: what is stapled is `ssl_stapling_file`, taken as it is.";
 const DUMPS: &str = "Only matters to core dumps, which are the service manager's concern.";
 
 /// The list.
@@ -79,6 +80,8 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("sendfile_max_chunk", Contexts::HTTP_TO_LOCATION, ONE, FILES),
     row("server_names_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
     row("server_names_hash_max_size", Contexts::HTTP, ONE, HASHES),
+    row("ssl_stapling_responder", Contexts::HTTP_SERVER, ONE, STAPLING),
+    row("ssl_stapling_verify", Contexts::HTTP_SERVER, Arity::Flag, STAPLING),
     row(
         "subrequest_output_buffer_size",
         Contexts::HTTP_TO_LOCATION,

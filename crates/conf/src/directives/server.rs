@@ -18,8 +18,8 @@ pub(crate) const ROWS: &[Row] = &[
         "An address to accept connections at: `address:port`, a port alone (of all IPv4 addresses), `*:port`, \
          `[IPv6]:port`, a range of ports, a host name, or `unix:/path`. Parameters: `default_server`, `backlog=N`, \
          `ipv6only=on|off`, `so_keepalive=on|off`; `reuseport` and `bind` are how Culvert listens anyway. A server without it listens at `*:80`, or \
-         `*:8000` when not started as root. `http2` is the old way to say `http2 on`. `ssl`, `quic`, `proxy_protocol` and the other parameters are not \
-         supported yet.",
+         `*:8000` when not started as root. `ssl` makes it speak TLS; `http2` is the old way to say `http2 on`. `quic`, \
+         `proxy_protocol` and the other parameters are not supported yet.",
     ),
     Row::new("server_name", Contexts::SERVER, Arity::AtLeast(1), super::server_name::server_name).repeats().doc(
         "The server's host names: exact, with a mask for a whole label at one end (`*.example.com`, `.example.com`, \
@@ -84,7 +84,7 @@ fn header_buffers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fa
 /// The `http` block.
 pub(crate) fn http(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let root = http_defaults(scope.world);
-    scope.server = defaults::server(&root);
+    scope.server = defaults::server(&root, scope.conf_path(""));
     scope.location = root;
     let mut child = scope.child(Contexts::HTTP);
     child.walk(directive.items());
@@ -109,6 +109,7 @@ fn server(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
         let port = if child.world.options.is_root { 80 } else { 8000 };
         child.server.listens.push(super::listen::unasked(port, directive.place.clone()));
     }
+    super::ssl::check(&mut child);
     let server = finish(&mut child, directive);
     scope.world.servers.push(Arc::new(server));
     Ok(())
@@ -122,5 +123,6 @@ fn finish(scope: &mut Scope<'_>, directive: &Directive) -> Server {
     server.locations = std::mem::take(&mut scope.locations).into_iter().flatten().collect();
     server.tree = std::mem::take(&mut scope.tree);
     server.place = directive.place.clone();
+    Arc::make_mut(&mut server.tls).place = directive.place.clone();
     server
 }

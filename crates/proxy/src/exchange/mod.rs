@@ -23,6 +23,7 @@ mod respond;
 mod response_in;
 mod rewrite;
 mod route;
+mod secure;
 mod status;
 mod status_page;
 mod stick;
@@ -32,11 +33,13 @@ mod variables;
 
 pub(crate) use client::Client;
 pub(crate) use request_in::Request;
+pub(crate) use secure::render_for_handshake;
 pub(crate) use status::reason;
 pub(crate) use tries::Try;
 
 use crate::lifecycle::Generation;
 use crate::observe::metrics::{self, Held, Tally};
+use crate::tls::TlsFacts;
 use crate::tunnel::Opening;
 use crate::upstream::Endpoint;
 use culvert_conf::config::{Level, Location, Server};
@@ -59,6 +62,22 @@ pub(crate) struct ClientFacts {
     pub(crate) local: Option<SocketAddr>,
     /// When it connected.
     pub(crate) opened: Instant,
+    /// What is known of its TLS.
+    pub(crate) tls: Option<Box<TlsFacts>>,
+    /// It speaks plain HTTP to an address that expects TLS.
+    pub(crate) is_plain_to_tls: bool,
+}
+
+impl ClientFacts {
+    /// A connection that was accepted just now.
+    pub(crate) fn new(serial: u64, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> ClientFacts {
+        ClientFacts { serial, remote, local, opened: Instant::now(), tls: None, is_plain_to_tls: false }
+    }
+
+    /// `$scheme`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// One request on its way through the gateway.
@@ -223,7 +242,7 @@ impl Exchange {
         metrics::count(Tally::Requests);
         exchange.assign(&chosen.assigns);
         let first = match read {
-            Ok(()) => Next::EnterServer,
+            Ok(()) => secure::check(&exchange).unwrap_or(Next::EnterServer),
             Err(refusal) => {
                 if let Some(message) = refusal.message {
                     exchange.log(Level::Info, message);

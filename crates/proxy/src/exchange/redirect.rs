@@ -9,7 +9,9 @@ pub(super) fn absolute(exchange: &Exchange, location: Vec<u8>) -> Vec<u8> {
     if !conf.absolute_redirect || location.first() != Some(&b'/') {
         return location;
     }
-    let mut address = b"http://".to_vec();
+    let scheme = exchange.client.scheme();
+    let mut address = format!("{scheme}://").into_bytes();
+    let usual = if scheme == "https" { 443 } else { 80 };
     if conf.server_name_in_redirect {
         address.extend_from_slice(route::name_of(&exchange.server).as_bytes());
     } else if !exchange.request.host.is_empty() {
@@ -20,7 +22,7 @@ pub(super) fn absolute(exchange: &Exchange, location: Vec<u8>) -> Vec<u8> {
         address.extend_from_slice(text.as_bytes());
     }
     if let Some(port) =
-        exchange.client.local.map(|local| local.port()).filter(|&port| conf.port_in_redirect && port != 80)
+        exchange.client.local.map(|local| local.port()).filter(|&port| conf.port_in_redirect && port != usual)
     {
         address.extend_from_slice(format!(":{port}").as_bytes());
     }

@@ -72,9 +72,9 @@ impl Exchange {
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
-            Builtin::Http2 => put_some(out, if is_http2(&request.head) { b"h2c" } else { b"" }),
-            // No listener speaks TLS yet.
-            Builtin::Https => put_some(out, b""),
+            Builtin::Http2 if !is_http2(&request.head) => put_some(out, b""),
+            Builtin::Http2 => put_some(out, if self.client.tls.is_some() { b"h2" } else { b"h2c" }),
+            Builtin::Https => put_some(out, if self.client.tls.is_some() { b"on" } else { b"" }),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
             Builtin::LimitRate => put_number(out, self.limit_rate.unwrap_or(0)),
             Builtin::Msec => put_with(out, clock::msec),
@@ -96,11 +96,34 @@ impl Exchange {
             Builtin::RequestMethod => put(out, Some(request.method()).filter(|method| !method.is_empty())),
             Builtin::RequestTime => put_seconds(out, request.began.elapsed()),
             Builtin::RequestUri => put(out, Some(request.unparsed()).filter(|uri| !uri.is_empty())),
-            Builtin::Scheme => put_some(out, b"http"),
+            Builtin::Scheme => put_some(out, self.client.scheme().as_bytes()),
             Builtin::ServerAddr => put_ip(out, self.client.local),
             Builtin::ServerName => put_some(out, route::name_of(&self.server).as_bytes()),
             Builtin::ServerPort => put_port(out, self.client.local),
             Builtin::ServerProtocol => self.put_protocol(out),
+            Builtin::SslAlpnProtocol
+            | Builtin::SslCipher
+            | Builtin::SslCiphers
+            | Builtin::SslClientCert
+            | Builtin::SslClientEscapedCert
+            | Builtin::SslClientFingerprint
+            | Builtin::SslClientIDn
+            | Builtin::SslClientIDnLegacy
+            | Builtin::SslClientRawCert
+            | Builtin::SslClientSDn
+            | Builtin::SslClientSDnLegacy
+            | Builtin::SslClientSerial
+            | Builtin::SslClientVEnd
+            | Builtin::SslClientVRemain
+            | Builtin::SslClientVStart
+            | Builtin::SslClientVerify
+            | Builtin::SslCurve
+            | Builtin::SslCurves
+            | Builtin::SslEarlyData
+            | Builtin::SslProtocol
+            | Builtin::SslServerName
+            | Builtin::SslSessionId
+            | Builtin::SslSessionReused => self.client.tls.as_ref().is_some_and(|tls| tls.append(builtin, out)),
             Builtin::Status => put_some(out, format!("{:03}", self.status(head)).as_bytes()),
             Builtin::TimeIso8601 => put_with(out, clock::time_iso8601),
             Builtin::TimeLocal => put_with(out, clock::time_local),

@@ -7,16 +7,16 @@ pub(crate) mod reactor;
 pub(crate) mod scratch;
 mod socket;
 mod splice;
-pub(crate) mod tls;
 pub(crate) mod stream;
+pub(crate) mod tls;
 mod transport;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use deadline::Deadline;
 pub(crate) use socket::{Acceptor, Socket};
 pub(crate) use splice::{SpliceError, poll_splice};
-pub(crate) use tls::TlsStream;
 pub(crate) use stream::Stream;
+pub(crate) use tls::TlsStream;
 pub(crate) use transport::Transport;
 
 #[cfg(test)]

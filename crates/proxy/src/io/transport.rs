@@ -109,6 +109,11 @@ impl Transport {
         }
     }
 
+    /// Whether what was read came before the end of a TLS handshake, so that it may be a replay.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Transport::Tls(stream) if stream.is_handshaking())
+    }
+
     /// Says that nothing follows, where the protocol has words for it (TLS) and they can be said at once. A connection that
     /// is dropped without it has been cut off.
     pub(crate) fn farewell(&mut self) {

@@ -2,6 +2,7 @@
 
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
+use crate::tls::Tls;
 use crate::upstream::Upstream;
 use crate::upstream::discovery::Lookups;
 use culvert_conf::config::{Config, ErrorLog, Server};
@@ -18,6 +19,8 @@ pub(crate) struct Generation {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Who resolves the names that only requests know.
     pub(crate) lookups: Lookups,
+    /// Certificates and sessions.
+    pub(crate) tls: Tls,
     pub(crate) logs: LogFiles,
     pub(crate) hostname: String,
     /// The main context's error log.
@@ -32,6 +35,10 @@ pub(crate) struct Generation {
 pub(crate) struct Site {
     pub(crate) names: ServerNames<Named>,
     pub(crate) default: Named,
+    /// The servers behind it, in the order of the file.
+    pub(crate) servers: Vec<usize>,
+    /// The address speaks TLS by one of its `listen` lines.
+    pub(crate) ssl: bool,
     /// The address speaks HTTP/2 by its `listen` line, whatever its servers say.
     pub(crate) http2: bool,
     /// Some location of its servers can serve a WebSocket, so that HTTP/2 may offer it (RFC 8441).

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// One worker, as the tests hold it. All methods are to be called in its runtime.
 pub(crate) struct InMemory {
@@ -66,7 +65,7 @@ impl InMemory {
     pub(crate) fn serve(&self, stream: DuplexStream, serial: u64) {
         let remote = Some(([192, 0, 2, 1], 4711).into());
         let local = Some(([192, 0, 2, 2], 80).into());
-        let facts = ClientFacts { serial, remote, local, opened: Instant::now() };
+        let facts = ClientFacts::new(serial, remote, local);
         worker::spawn_counted(h1::serve(Transport::Memory(stream), facts, 0, self.shared.clone()));
     }
 

@@ -11,6 +11,7 @@ mod supervisor;
 pub(crate) mod worker;
 
 pub(crate) use generation::{Generation, Site};
+pub(crate) use privileges::raised as as_root;
 pub(crate) use supervisor::worker_count;
 pub(crate) use worker::Shared;
 

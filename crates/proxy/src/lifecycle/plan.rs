@@ -5,6 +5,7 @@ use super::{Generation, Site, privileges};
 use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
+use crate::tls::Tls;
 use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
 use culvert_conf::config::{
     self, AccessLog, AccessTarget, Batch, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName,
@@ -20,6 +21,7 @@ pub(super) struct Plan {
     /// The addresses to listen on, each with its `listen` options and its servers.
     pub(super) listens: Vec<PlannedListen>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
+    pub(super) tls: Tls,
     pub(super) logs: LogFiles,
     /// Lines in nginx's form.
     pub(super) warnings: Vec<String>,
@@ -44,8 +46,10 @@ impl Plan {
         }
         let upstreams = plan_upstreams(&config, before, &mut errors);
         let listens = plan_listens(&config, &mut errors, &mut warnings);
+        let sites = listens.iter().map(|listen| &listen.site);
+        let tls = Tls::new(&config, sites, before.map(|before| &before.tls), &mut errors, &mut warnings);
         match errors.is_empty() {
-            true => Ok(Plan { config, listens, upstreams, logs, warnings }),
+            true => Ok(Plan { config, listens, upstreams, tls, logs, warnings }),
             false => Err(errors),
         }
     }
@@ -140,6 +144,7 @@ fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
 struct Gathered<'a> {
     options: Listen,
     default: Option<usize>,
+    ssl: bool,
     http2: bool,
     servers: Vec<(usize, &'a config::Server)>,
 }
@@ -170,7 +175,7 @@ fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<St
             for address in addresses {
                 let entry = gathered.entry(address.clone()).or_insert_with(|| {
                     order.push(address.clone());
-                    Gathered { options: listen.clone(), default: None, http2: false, servers: Vec::new() }
+                    Gathered { options: listen.clone(), default: None, ssl: false, http2: false, servers: Vec::new() }
                 });
                 if let Err(error) = gather(entry, &address, listen, index, server) {
                     errors.push(error);
@@ -196,6 +201,7 @@ fn gather<'a>(
     if entry.servers.last().is_none_or(|(last, _)| *last != index) {
         entry.servers.push((index, server));
     }
+    entry.ssl |= listen.ssl;
     entry.http2 |= listen.http2;
     if listen.sets_options {
         entry.options = listen.clone();
@@ -242,6 +248,8 @@ fn site(gathered: &Gathered<'_>, address: &Address, warnings: &mut Vec<String>) 
             }
         }
     }
+    let servers: Vec<_> = gathered.servers.iter().map(|(index, _)| *index).collect();
     let mut locations = gathered.servers.iter().flat_map(|(_, server)| &server.locations);
-    Site { names, default, http2: gathered.http2, has_websockets: locations.any(|location| location.may_upgrade()) }
+    let has_websockets = locations.any(|location| location.may_upgrade());
+    Site { names, default, servers, ssl: gathered.ssl, http2: gathered.http2, has_websockets }
 }

@@ -61,7 +61,7 @@ fn account(user: Option<&User>) -> Result<(Uid, Gid, String), String> {
 }
 
 /// Runs `act` on the main thread with the kept capabilities raised.
-pub(super) fn raised<T>(act: impl FnOnce() -> T) -> T {
+pub(crate) fn raised<T>(act: impl FnOnce() -> T) -> T {
     // Without a drop to another user nothing was given up, and there is nothing to raise or lower.
     if is_root() {
         return act();

@@ -148,6 +148,7 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
         error_sinks,
         upstreams: plan.upstreams,
         lookups: Lookups::default(),
+        tls: plan.tls,
         logs: plan.logs,
         hostname,
         error_sink,

@@ -2,7 +2,7 @@
 
 use super::Listener;
 use crate::exchange::ClientFacts;
-use crate::front::h1;
+use crate::front;
 use crate::io::{Acceptor, Transport};
 use crate::lifecycle::{Shared, worker};
 use crate::observe::error_log::os_error;
@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How long accepting rests when the process has run out of something (nginx's accept_mutex_delay).
 const REST: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ async fn next(acceptor: &Acceptor) -> io::Result<(Transport, ClientFacts)> {
     let (remote, local) = addresses.unzip();
     metrics::count(Tally::Accepted);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    Ok((Transport::Socket(socket), ClientFacts { serial, remote, local, opened: Instant::now() }))
+    Ok((Transport::Socket(socket), ClientFacts::new(serial, remote, local)))
 }
 
 /// Accepts from `listener` and serves what comes, until the task is aborted. `id` is the listening address.
@@ -50,7 +50,7 @@ pub(crate) async fn accept(listener: Listener, id: usize, shared: Arc<Shared>) {
             Ok((transport, facts)) => {
                 (said_full, said_out) = (said_full && worker::is_nearly_full(&shared), false);
                 metrics::count(Tally::Handled);
-                worker::spawn_counted(h1::serve(transport, facts, id, shared.clone()));
+                worker::spawn_counted(front::serve(transport, facts, id, shared.clone()));
             }
             // The client was gone before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {

@@ -123,6 +123,11 @@ async fn answer(front: &mut Front, request: (Box<Exchange>, exchange::Next)) -> 
 impl Front {
     /// Begins another exchange.
     pub(super) fn begin(&mut self) {
+        if let Some(tls) = &self.facts.tls
+            && !self.io.is_handshaking()
+        {
+            tls.complete();
+        }
         self.requests += 1;
         self.sent = 0;
         self.received = 0;

@@ -47,6 +47,8 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     front.deadline.set(began, server.client_header_timeout);
     if front.requests == 0
         && PREFACE.starts_with(&front.inbox[..front.inbox.len().min(3)])
+        && front.facts.tls.is_none()
+        && !front.facts.is_plain_to_tls
         && generation.sites[site].speaks_http2(&server)
         && is_http2(front).await
     {
