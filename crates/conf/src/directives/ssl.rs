@@ -223,12 +223,12 @@ pub(crate) fn protocols(scope: &mut Scope<'_>, directive: &Directive) -> Result<
             _ => return Err(directive.invalid_word(index + 1)),
         }
     }
-    let old = old.join(", ");
+    let (old, name) = (old.join(", "), directive.name());
     if !tls_1_2 && !tls_1_3 {
-        return Err(Fault::new(format!("{old} is not supported by Culvert: TLSv1.2 and TLSv1.3 are")));
+        return Err(Fault::new(format!("\"{name}\" leaves no version that Culvert has: {old} are broken")));
     }
     if !old.is_empty() {
-        scope.warn(directive, Fault::new(format!("{old} is not supported by Culvert and not offered")));
+        scope.warn(directive, Fault::new(format!("\"{name}\" names versions that Culvert does not have: {old}")));
     }
     Ok((tls_1_2, tls_1_3))
 }
@@ -258,10 +258,13 @@ fn groups(scope: &mut Scope<'_>, directive: &Directive) -> Result<Arc<[TlsGroup]
     }
     let missing = missing.join(", ");
     if groups.is_empty() {
-        return Err(Fault::at(1, format!("the group {missing} is not supported by Culvert")));
+        return Err(Fault::at(1, format!("\"{}\" leaves no group that Culvert has", directive.name())));
     }
     if !missing.is_empty() {
-        scope.warn(directive, Fault::at(1, format!("the group {missing} is not supported by Culvert and not offered")));
+        scope.warn(
+            directive,
+            Fault::at(1, format!("\"{}\" names groups that Culvert does not have: {missing}", directive.name())),
+        );
     }
     Ok(groups.into())
 }

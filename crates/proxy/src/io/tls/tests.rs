@@ -1,5 +1,5 @@
 use super::*;
-use crate::io::reactor::{self, Keeper};
+use crate::io::reactor::Keeper;
 use crate::io::{Backlog, Transport, scratch};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
