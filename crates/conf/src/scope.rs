@@ -21,7 +21,6 @@ use culvert_engine::health::Match;
 use culvert_engine::route::LocationTree;
 use culvert_engine::template::Template;
 use culvert_engine::websocket::Policy;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,9 +63,9 @@ pub(crate) struct Scope<'w> {
     /// The places of the rewrite steps among all directives: a block among them is read later than the lines around it.
     step_orders: Vec<usize>,
     /// How often each directive was seen in this block.
-    seen: HashMap<&'static str, usize>,
+    seen: Vec<(&'static str, usize)>,
     /// The directives that the block's closing checks point at.
-    last: HashMap<&'static str, (Place, crate::source::Span, usize)>,
+    last: Vec<(&'static str, (Place, crate::source::Span, usize))>,
 }
 
 impl<'w> Scope<'w> {
@@ -83,8 +82,8 @@ impl<'w> Scope<'w> {
             access_log_off: false,
             busy_buffers_given: false,
             step_orders: Vec::new(),
-            seen: HashMap::new(),
-            last: HashMap::new(),
+            seen: Vec::new(),
+            last: Vec::new(),
         }
     }
 
@@ -122,13 +121,29 @@ impl<'w> Scope<'w> {
     }
 
     fn apply(&mut self, row: &'static Row, directive: &Directive) -> Result<(), Fault> {
-        let seen = self.seen.entry(row.name).or_default();
-        *seen += 1;
-        if *seen > 1 && !row.repeats {
+        if self.count(row.name) > 1 && !row.repeats {
             return Err(Fault::new(format!("\"{}\" directive is duplicate", row.name)));
         }
-        self.last.insert(row.name, (directive.place.clone(), directive.words[0].span, directive.order));
+        let here = (directive.place.clone(), directive.words[0].span, directive.order);
+        match self.last.iter_mut().find(|(name, _)| *name == row.name) {
+            Some((_, last)) => *last = here,
+            None => self.last.push((row.name, here)),
+        }
         (row.set)(self, directive)
+    }
+
+    /// Counts one more directive of this name. A block has few names, so that a list is quicker than a table.
+    fn count(&mut self, name: &'static str) -> usize {
+        match self.seen.iter_mut().find(|(seen, _)| *seen == name) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.seen.push((name, 1));
+                1
+            }
+        }
     }
 
     fn look_up(&mut self, directive: &Directive) -> Option<&'static Row> {
@@ -154,12 +169,12 @@ impl<'w> Scope<'w> {
 
     /// Whether this is the first directive of its name in this block, so that it replaces an inherited list.
     pub(crate) fn is_first(&self, directive: &Directive) -> bool {
-        self.seen.get(directive.name()).copied() == Some(1)
+        self.seen.iter().any(|&(name, count)| name == directive.name() && count == 1)
     }
 
     /// Whether a directive stands in this block (among those read so far).
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.seen.contains_key(name)
+        self.seen.iter().any(|&(seen, _)| seen == name)
     }
 
     /// The proxy module's values of this block, to change.
@@ -239,7 +254,8 @@ impl<'w> Scope<'w> {
     /// Reports what several directives of a block imply, at the last of them; at the block itself where all are
     /// inherited.
     pub(crate) fn fault_at_last(&mut self, names: &[&str], message: &str) {
-        let last = names.iter().filter_map(|name| self.last.get(name)).max_by_key(|(_, _, order)| *order).cloned();
+        let last = self.last.iter().filter(|(name, _)| names.contains(name)).map(|(_, last)| last);
+        let last = last.max_by_key(|(_, _, order)| *order).cloned();
         let (span, order) = last.as_ref().map_or((None, usize::MAX), |(_, span, order)| (Some(*span), *order));
         let place = Some(last.map_or_else(|| self.location.place.clone(), |(place, _, _)| place));
         let (level, message) = (Level::Emerg, message.into());

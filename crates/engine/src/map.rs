@@ -1,6 +1,6 @@
 //! The table behind nginx's `map`: text keys by hash, host name masks by their labels, patterns in order, then the default.
 
-use crate::pattern::{Captures, Pattern, TooSlow};
+use crate::pattern::{Captures, Pattern, PatternList, TooSlow};
 use crate::route::host_table::{HostKeyError, HostTable, lower};
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct MapTable<V> {
     keys: Keys<V>,
-    patterns: Vec<Row<V>>,
+    patterns: PatternList<Row<V>>,
     default: Option<V>,
 }
 
@@ -20,7 +20,6 @@ enum Keys<V> {
 
 #[derive(Debug, Clone)]
 struct Row<V> {
-    pattern: Pattern,
     assigns: Vec<(usize, usize)>,
     value: V,
 }
@@ -49,7 +48,7 @@ impl<V> MapTable<V> {
     /// An empty table; with `hostnames`, text keys may be masks such as `*.example.com`, `.example.com` or `example.*`.
     pub fn new(hostnames: bool) -> MapTable<V> {
         let keys = if hostnames { Keys::Hosts(HostTable::default()) } else { Keys::Text(HashMap::new()) };
-        MapTable { keys, patterns: Vec::new(), default: None }
+        MapTable { keys, patterns: PatternList::default(), default: None }
     }
 
     /// Sets what is found where nothing else matches.
@@ -81,7 +80,7 @@ impl<V> MapTable<V> {
     /// Adds a pattern, tried after all text keys and after the patterns that came before. Each of `assigns` is a group of
     /// the pattern and the variable slot that takes what it matched.
     pub fn insert_pattern(&mut self, pattern: Pattern, assigns: Vec<(usize, usize)>, value: V) {
-        self.patterns.push(Row { pattern, assigns, value });
+        self.patterns.push(pattern, Row { assigns, value });
     }
 
     /// Finds the value for `key`: text first, then (with `hostnames`) the longest mask with a star in front, then the longest
@@ -102,12 +101,10 @@ impl<V> MapTable<V> {
         if let Some(value) = plain {
             return Ok(Some(Found { value, captures: None, assigns: &[] }));
         }
-        if !key.is_empty() {
-            for row in &self.patterns {
-                if let Some(captures) = row.pattern.captures(key)? {
-                    return Ok(Some(Found { value: &row.value, captures: Some(captures), assigns: &row.assigns }));
-                }
-            }
+        if !key.is_empty()
+            && let Some((row, captures)) = self.patterns.find(key)?
+        {
+            return Ok(Some(Found { value: &row.value, captures: Some(captures), assigns: &row.assigns }));
         }
         Ok(self.default.as_ref().map(|value| Found { value, captures: None, assigns: &[] }))
     }

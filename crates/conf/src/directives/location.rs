@@ -60,7 +60,7 @@ fn location(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     kind?;
     place(scope, directive, &head, id)?;
     if wants_slash {
-        scope.tree.auto_redirect(id);
+        scope.tree.auto_redirect(head.name, id);
     }
     scope.tree.nest(id, tree);
     Ok(())

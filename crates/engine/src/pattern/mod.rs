@@ -4,36 +4,52 @@
 //! and the like need backtracking; those run under a limit, and [`TooSlow`] says that it was reached.
 
 mod captures;
+mod list;
+mod necessary;
 mod translate;
 
 pub use captures::Captures;
+pub use list::PatternList;
 
 use fancy_regex::BytesMode;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use translate::Translated;
 
 /// How often a backtracking pattern may go back. It bounds one match to a few milliseconds.
 const BACKTRACKS_MAX: usize = 100_000;
 /// The most memory that one compiled pattern may take. A pattern of nginx's largest counted repetition fits.
 const PROGRAM_BYTES_MAX: usize = 16 << 20;
 
-/// A compiled pattern. Clones share it.
+/// Programs of about so many states are known to fit, so that they need not be built before they are used.
+const LAZY_STATES_MAX: usize = 10_000;
+/// No pattern with more groups is built late: they may be nested, and the engines have a bound for that.
+const LAZY_GROUPS_MAX: usize = 50;
+
+/// A pattern. Clones share it.
+///
+/// A configuration may have a hundred thousand of them, of which most never see a text: their syntax is checked at once, and
+/// the program is built when the first text comes.
 #[derive(Clone)]
 pub struct Pattern(Arc<Compiled>);
 
 struct Compiled {
-    source: String,
-    names: Vec<(usize, String)>,
+    source: Box<str>,
+    caseless: bool,
+    names: Box<[(usize, String)]>,
     groups: usize,
-    program: Program,
-    /// The same pattern for texts that end in a line feed, where it makes a difference: PCRE's `$` matches before a last
-    /// line feed too, which the linear engine cannot say.
-    before_line_feed: Option<fancy_regex::Regex>,
+    program: OnceLock<Program>,
+    /// Whether texts that end in a line feed need a program of their own: PCRE's `$` matches before a last line feed too,
+    /// which the linear engine cannot say.
+    has_dollar: bool,
+    before_line_feed: OnceLock<Program>,
 }
 
 enum Program {
-    Linear(regex::bytes::Regex),
-    Backtracking(fancy_regex::Regex),
+    Linear(Box<regex::bytes::Regex>),
+    Backtracking(Box<fancy_regex::Regex>),
+    /// It could not be built after all. No pattern is known that comes to this; it would count as one that gives up.
+    Missing,
 }
 
 /// Why a text is no pattern. It reads like nginx's message: the reason, the pattern, and the rest of it from the mistake on.
@@ -72,31 +88,37 @@ impl fmt::Display for TooSlow {
 impl std::error::Error for TooSlow {}
 
 impl Pattern {
-    /// Compiles a pattern; `caseless` is nginx's `~*`.
+    /// Checks a pattern; `caseless` is nginx's `~*`. The program of one that is small and plain is built later.
     pub fn new(source: &str, caseless: bool) -> Result<Pattern, PatternError> {
         let translated = translate::translate(source)?;
-        let failed = |reason: String| PatternError { reason, pattern: source.into(), at: source.len() };
-        let linear = match translated.backtracks {
-            true => None,
-            false => linear(&translated.text(false), caseless).ok(),
-        };
-        let before_line_feed = match linear.is_some() && translated.has_dollar() {
-            true => Some(backtracking(&translated.text(true), caseless).map_err(failed)?),
-            false => None,
-        };
-        let program = match linear {
-            Some(regex) => Program::Linear(regex),
-            None => Program::Backtracking(backtracking(&translated.text(true), caseless).map_err(failed)?),
-        };
-        let (names, groups) = (program.names(), program.groups());
-        Ok(Pattern(Arc::new(Compiled { source: source.into(), names, groups, program, before_line_feed })))
+        let pattern = Pattern(Arc::new(Compiled {
+            source: source.into(),
+            caseless,
+            groups: translated.groups,
+            program: OnceLock::new(),
+            has_dollar: translated.has_dollar(),
+            before_line_feed: OnceLock::new(),
+            names: translated.names.as_slice().into(),
+        }));
+        let is_plain = !translated.backtracks
+            && translated.states <= LAZY_STATES_MAX
+            && translated.groups <= LAZY_GROUPS_MAX
+            && source.len() <= LAZY_STATES_MAX;
+        if !is_plain {
+            let failed = |reason: String| PatternError { reason, pattern: source.into(), at: source.len() };
+            let program = build(&translated, caseless).map_err(failed)?;
+            // The cell is empty: nobody else has seen the pattern yet.
+            let _ = pattern.0.program.set(program);
+        }
+        Ok(pattern)
     }
 
     /// Whether the pattern matches anywhere in `text`.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, TooSlow> {
         match self.program_for(text) {
-            Choice::Linear(regex) => Ok(regex.is_match(text)),
-            Choice::Backtracking(regex) => regex.is_match(text).map_err(|_| TooSlow),
+            Program::Linear(regex) => Ok(regex.is_match(text)),
+            Program::Backtracking(regex) => regex.is_match(text).map_err(|_| TooSlow),
+            Program::Missing => Err(TooSlow),
         }
     }
 
@@ -110,19 +132,20 @@ impl Pattern {
             return Ok(Some(Captures::default()));
         }
         Ok(match self.program_for(text) {
-            Choice::Linear(regex) => regex
+            Program::Linear(regex) => regex
                 .captures(text)
                 .map(|found| Captures::new(text, found.iter().map(|group| group.map(|group| group.range())))),
-            Choice::Backtracking(regex) => regex
+            Program::Backtracking(regex) => regex
                 .captures(text)
                 .map_err(|_| TooSlow)?
                 .map(|found| Captures::new(text, found.iter().map(|group| group.map(|group| group.range())))),
+            Program::Missing => None,
         })
     }
 
     /// The named groups: each group's number and name, in the order of the numbers.
     pub fn names(&self) -> Vec<(usize, String)> {
-        self.0.names.clone()
+        self.0.names.to_vec()
     }
 
     /// How many groups the pattern has.
@@ -135,43 +158,48 @@ impl Pattern {
         &self.0.source
     }
 
-    /// Whether a match takes time linear in the text, whatever the text is.
+    /// Whether letters match in either case.
+    pub fn is_caseless(&self) -> bool {
+        self.0.caseless
+    }
+
+    /// Whether a match takes time linear in the text, whatever the text is (but for a line feed at its end).
     pub fn is_linear(&self) -> bool {
-        matches!(self.0.program, Program::Linear(_))
+        matches!(self.program_for(b""), Program::Linear(_))
     }
 
-    fn program_for(&self, text: &[u8]) -> Choice<'_> {
-        match (&self.0.program, &self.0.before_line_feed) {
-            (Program::Backtracking(regex), _) => Choice::Backtracking(regex),
-            (_, Some(regex)) if text.ends_with(b"\n") => Choice::Backtracking(regex),
-            (Program::Linear(regex), _) => Choice::Linear(regex),
+    /// The program that suits a text, built where it is the first.
+    fn program_for(&self, text: &[u8]) -> &Program {
+        let pattern = &*self.0;
+        let program = pattern.program.get_or_init(|| pattern.build(build));
+        match program {
+            Program::Linear(_) if pattern.has_dollar && text.ends_with(b"\n") => {
+                pattern.before_line_feed.get_or_init(|| pattern.build(build_backtracking))
+            }
+            program => program,
         }
     }
 }
 
-/// The program that suits a text.
-enum Choice<'a> {
-    Linear(&'a regex::bytes::Regex),
-    Backtracking(&'a fancy_regex::Regex),
+impl Compiled {
+    fn build(&self, build: fn(&Translated, bool) -> Result<Program, String>) -> Program {
+        let translated = translate::translate(&self.source).ok();
+        translated.and_then(|translated| build(&translated, self.caseless).ok()).unwrap_or(Program::Missing)
+    }
 }
 
-impl Program {
-    fn names(&self) -> Vec<(usize, String)> {
-        fn named<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Vec<(usize, String)> {
-            names.enumerate().filter_map(|(group, name)| name.map(|name| (group, name.to_owned()))).collect()
-        }
-        match self {
-            Program::Linear(regex) => named(regex.capture_names()),
-            Program::Backtracking(regex) => named(regex.capture_names()),
-        }
+fn build(translated: &Translated, caseless: bool) -> Result<Program, String> {
+    match translated.backtracks {
+        false => match linear(&translated.text(false), caseless) {
+            Ok(regex) => Ok(Program::Linear(Box::new(regex))),
+            Err(_) => build_backtracking(translated, caseless),
+        },
+        true => build_backtracking(translated, caseless),
     }
+}
 
-    fn groups(&self) -> usize {
-        match self {
-            Program::Linear(regex) => regex.captures_len() - 1,
-            Program::Backtracking(regex) => regex.captures_len() - 1,
-        }
-    }
+fn build_backtracking(translated: &Translated, caseless: bool) -> Result<Program, String> {
+    backtracking(&translated.text(true), caseless).map(|regex| Program::Backtracking(Box::new(regex)))
 }
 
 impl fmt::Debug for Pattern {

@@ -253,3 +253,22 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_pattern_that_is_accepted_can_be_built(
+        source in r"([a-z/\^\$.|*+?()]|\[\^?[a-z\]-]{1,3}\]|\\[dDsSwWbBhHvVNAzGQE.]|\{[0-9]{1,2}(,[0-9]{0,2})?\}|\(\?:|\(\?<n>|\(\?i\)|\(\?U\)|\(\?x\)|\[\[:alpha:\]\]|\[\^\\x00-\\xff\]|é){0,14}",
+        caseless in any::<bool>(),
+    ) {
+        if let Ok(pattern) = Pattern::new(&source, caseless) {
+            prop_assert!(!matches!(pattern.program_for(b""), Program::Missing), "{source}");
+            prop_assert!(!matches!(pattern.program_for(b"\n"), Program::Missing), "{source}");
+            let groups = match pattern.program_for(b"") {
+                Program::Linear(regex) => regex.captures_len() - 1,
+                Program::Backtracking(regex) => regex.captures_len() - 1,
+                Program::Missing => unreachable!("it was built"),
+            };
+            prop_assert_eq!(pattern.groups(), groups, "{}", source);
+        }
+    }
+}

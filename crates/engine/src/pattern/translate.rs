@@ -23,6 +23,12 @@ pub(super) struct Translated {
     dollars: Vec<usize>,
     /// Whether only the backtracking engine knows all that is in it.
     pub(super) backtracks: bool,
+    /// How many groups it has.
+    pub(super) groups: usize,
+    /// The number and name of each group that has a name.
+    pub(super) names: Vec<(usize, String)>,
+    /// About how many states its program has: its length times all its counted repetitions.
+    pub(super) states: usize,
 }
 
 impl Translated {
@@ -47,7 +53,14 @@ impl Translated {
 pub(super) fn translate(source: &str) -> Result<Translated, PatternError> {
     let mut translator = Translator::new(source);
     translator.run()?;
-    Ok(Translated { text: translator.out, dollars: translator.dollars, backtracks: translator.backtracks })
+    Ok(Translated {
+        states: translator.out.len().saturating_mul(translator.repetitions),
+        text: translator.out,
+        dollars: translator.dollars,
+        backtracks: translator.backtracks,
+        groups: translator.groups as usize,
+        names: translator.names.into_iter().map(|(group, name)| (group as usize, name.to_owned())).collect(),
+    })
 }
 
 struct Translator<'a> {
@@ -60,8 +73,10 @@ struct Translator<'a> {
     options: Vec<Options>,
     /// Groups that have begun so far.
     groups: u32,
-    /// The names of those that have one.
-    names: Vec<&'a str>,
+    /// The numbers and names of those that have one.
+    names: Vec<(u32, &'a str)>,
+    /// The product of all counted repetitions: no part of the pattern stands for more copies of itself.
+    repetitions: usize,
     /// The highest group that is referred to, and where; groups may follow their references.
     reference: Option<(u32, usize)>,
     /// Whether what came last can be repeated.
@@ -88,6 +103,7 @@ impl<'a> Translator<'a> {
             options: vec![Options::default()],
             groups: 0,
             names: Vec::new(),
+            repetitions: 1,
             reference: None,
             repeatable: false,
         }
@@ -190,7 +206,10 @@ impl<'a> Translator<'a> {
         match () {
             _ if low.max(high) > 65_535 => Err(self.error_before("number too big in {} quantifier")),
             _ if low > high => Err(self.error_before("numbers out of order in {} quantifier")),
-            _ => self.quantifier(quantifier.to_owned()),
+            _ => {
+                self.repetitions = self.repetitions.saturating_mul(high.max(1) as usize);
+                self.quantifier(quantifier.to_owned())
+            }
         }
     }
 

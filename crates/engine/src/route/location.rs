@@ -3,7 +3,7 @@
 //! Prefixes live in a sorted list. The longest prefix of a URI is found by binary search: the greatest name that is not
 //! greater than the URI either is a prefix of it, or shares with it the stretch in which every shorter prefix must lie.
 
-use crate::pattern::{Captures, Pattern, TooSlow};
+use crate::pattern::{Captures, Pattern, PatternList, TooSlow};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::fmt;
 pub struct LocationTree {
     exact: Vec<Name>,
     prefixes: Vec<Name>,
-    patterns: Vec<(Pattern, usize)>,
+    patterns: PatternList<usize>,
     named: HashMap<Box<str>, usize>,
     inside: HashMap<usize, LocationTree>,
     redirects: bool,
@@ -75,7 +75,7 @@ impl LocationTree {
     /// Adds `location ~ pattern` or `location ~* pattern`; patterns are asked in the order in which they came. Two equal
     /// patterns are no mistake to nginx, so this never fails.
     pub fn add_regex(&mut self, pattern: Pattern, id: usize) -> Result<(), Duplicate> {
-        self.patterns.push((pattern, id));
+        self.patterns.push(pattern, id);
         Ok(())
     }
 
@@ -94,17 +94,19 @@ impl LocationTree {
         self.inside.insert(id, tree);
     }
 
-    /// Makes a URI that lacks only the slash at the end of location `id`'s name a redirect, as nginx does for locations that
-    /// hand requests on. Nothing changes where the name has no slash at its end.
-    pub fn auto_redirect(&mut self, id: usize) {
-        for name in self.exact.iter_mut().chain(&mut self.prefixes) {
-            if name.id == id && name.text.ends_with(b"/") {
-                name.redirects = true;
+    /// Makes a URI that lacks only the slash at the end of a name a redirect, as nginx does for locations that hand requests
+    /// on. Nothing changes where the name has no slash at its end, or there is no location of this name and number.
+    pub fn auto_redirect(&mut self, name: &str, id: usize) {
+        if !name.ends_with('/') {
+            return;
+        }
+        for names in [&mut self.exact, &mut self.prefixes] {
+            if let Ok(at) = position(names, name.as_bytes())
+                && names[at].id == id
+            {
+                names[at].redirects = true;
                 self.redirects = true;
             }
-        }
-        for tree in self.inside.values_mut() {
-            tree.auto_redirect(id);
         }
     }
 
@@ -139,11 +141,8 @@ impl LocationTree {
         if stops_regex || result.is_final() {
             return Ok(result);
         }
-        for (pattern, id) in &self.patterns {
-            if let Some(captures) = pattern.captures(uri)? {
-                result = self.search_inside(*id, uri)?.inside_pattern(*id, captures);
-                break;
-            }
+        if let Some((id, captures)) = self.patterns.find(uri)? {
+            result = self.search_inside(*id, uri)?.inside_pattern(*id, captures);
         }
         Ok(result)
     }

@@ -1,13 +1,13 @@
 //! Which server block a host name belongs to, among those that share a listening address.
 
 use super::host_table::{HostKeyError, HostTable};
-use crate::pattern::{Captures, Pattern, TooSlow};
+use crate::pattern::{Captures, Pattern, PatternList, TooSlow};
 
 /// The names of all server blocks on one address.
 #[derive(Debug, Clone)]
 pub struct ServerNames<V: Copy> {
     names: HostTable<V>,
-    patterns: Vec<(Pattern, V)>,
+    patterns: PatternList<V>,
     default: V,
 }
 
@@ -23,7 +23,7 @@ pub enum NameError {
 impl<V: Copy> ServerNames<V> {
     /// No names yet: every host belongs to `default`.
     pub fn new(default: V) -> ServerNames<V> {
-        ServerNames { names: HostTable::default(), patterns: Vec::new(), default }
+        ServerNames { names: HostTable::default(), patterns: PatternList::default(), default }
     }
 
     /// Adds a name, or a mask: `*.example.com`, `.example.com` (the name and all below it), `www.example.*`.
@@ -36,7 +36,7 @@ impl<V: Copy> ServerNames<V> {
 
     /// Adds a pattern, asked after all names and masks and in the order of the configuration.
     pub fn insert_pattern(&mut self, pattern: Pattern, value: V) {
-        self.patterns.push((pattern, value));
+        self.patterns.push(pattern, value);
     }
 
     /// Finds the server for `host`, which is in lower case, without port and without a dot at the end (see
@@ -46,12 +46,10 @@ impl<V: Copy> ServerNames<V> {
         if let Some(value) = self.names.find(host) {
             return Ok((*value, None));
         }
-        if !host.is_empty() {
-            for (pattern, value) in &self.patterns {
-                if let Some(captures) = pattern.captures(host)? {
-                    return Ok((*value, Some(captures)));
-                }
-            }
+        if !host.is_empty()
+            && let Some((value, captures)) = self.patterns.find(host)?
+        {
+            return Ok((*value, Some(captures)));
         }
         Ok((self.default, None))
     }

@@ -63,11 +63,11 @@ impl Translator<'_> {
         self.at += skip;
         let name = self.until(end, "syntax error in subpattern name (missing terminator?)")?;
         self.check_name(name)?;
-        if self.names.contains(&name) {
+        if self.names.iter().any(|(_, known)| *known == name) {
             return Err(self.error("two named subpatterns have the same name (PCRE2_DUPNAMES not set)"));
         }
-        self.names.push(name);
         self.groups += 1;
+        self.names.push((self.groups, name));
         self.enter(&format!("(?P<{name}>"));
         Ok(())
     }

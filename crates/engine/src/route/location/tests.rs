@@ -43,8 +43,10 @@ fn build(blocks: &[Block], next: &mut usize) -> Result<LocationTree, Duplicate> 
         }?;
         let inside = build(&block.inside, next)?;
         tree.nest(id, inside);
-        if block.redirects {
-            tree.auto_redirect(id);
+        if let (true, Kind::Exact(name) | Kind::Prefix(name) | Kind::PrefixStopsRegex(name)) =
+            (block.redirects, &block.kind)
+        {
+            tree.auto_redirect(name, id);
         }
     }
     Ok(tree)
