@@ -50,7 +50,7 @@ impl InMemory {
         let generation = Arc::new(ArcSwap::from_pointee(supervisor::generation(plan, sites)));
         pool::open();
         tunnel::task::reopen();
-        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        reactor::install(reactor::descriptors().expect("a test has descriptors left"));
         let crew = Crew::default();
         crew.hire(vec![Box::new(SameThread)]);
         let background = RefCell::new(Some(background::start(&generation.load_full(), &crew, None)));

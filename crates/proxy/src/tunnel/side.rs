@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_side_whose_last_read_of_a_turn_drained_it_has_no_more_to_do() {
-        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        reactor::install(reactor::descriptors().expect("a test has descriptors left"));
         let (left, right) = UnixStream::pair().expect("a test has descriptors left");
         let side = |stream: UnixStream| {
             let socket = Socket::new(stream.into()).expect("the reactor takes it");

@@ -3,10 +3,12 @@
 //! While little happens, tokio waits for both: the reactor's epoll descriptor is one of tokio's sources, and the keeper, a
 //! task, turns the reactor when it stirs. That costs every wake-up a second look. While much happens, the thread waits in
 //! the reactor itself, from the hook that the runtime calls before it parks, and gives tokio a turn every other
-//! millisecond, for its timers and for what other threads say.
+//! millisecond, for its timers and for what other threads say. A [bell](super::bell) rings when that time has come.
 
+use super::bell::Bell;
 use super::watch::watch;
-use super::{Turned, machine, turn, wakers, with_state};
+use super::{Turned, Wait, machine, turn, wakers, with_state};
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,10 +19,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long the thread waits in the reactor for the next event of many.
-const HOT_WAIT: Duration = Duration::from_millis(1);
-
-/// How long tokio's timers and other threads wait at most while the thread does so.
+/// How long tokio's timers and other threads wait at most while the thread waits in the reactor.
 const TOKIO_AT_LEAST_EVERY: Duration = Duration::from_millis(2);
 
 /// At this mean distance of events a second look at each costs more than a vain wait now and then.
@@ -67,13 +66,13 @@ impl Pace {
 pub(crate) fn park() {
     loop {
         let stay = with_state(|state| {
-            let now = state.pace.last;
-            state.pace.is_hot() && now.is_some_and(|now| !state.pace.is_tokios_turn(now))
+            let Some(now) = state.pace.last.filter(|_| state.pace.is_hot()) else { return false };
+            !state.pace.is_tokios_turn(now) && state.bell.set(now, TOKIO_AT_LEAST_EVERY)
         });
         if !stay {
             return;
         }
-        let Turned { events, tasks } = turn(HOT_WAIT);
+        let Turned { events, tasks } = turn(Wait::UntilEvent);
         if tasks || events == 0 {
             return;
         }
@@ -83,6 +82,7 @@ pub(crate) fn park() {
 /// The task that turns the reactor of its thread, for as long as it lives.
 pub(crate) struct Keeper {
     epoll: AsyncFd<Arc<OwnedFd>>,
+    bell: Cell<Option<Bell>>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -90,15 +90,17 @@ impl Keeper {
     /// Makes a reactor that the current runtime watches.
     ///
     /// # Errors
-    /// Those of `epoll_create1` and `epoll_ctl`.
+    /// Those of `epoll_create1`, `epoll_ctl` and `timerfd_create`.
     pub(crate) fn new() -> io::Result<Keeper> {
-        let epoll = super::descriptor()?;
-        Ok(Keeper { epoll: watch(epoll)?, sleep: None })
+        let (epoll, bell) = super::descriptors()?;
+        Ok(Keeper { epoll: watch(epoll)?, bell: Cell::new(Some(bell)), sleep: None })
     }
 
     /// Makes the reactor the one of the current thread.
     pub(crate) fn install(&self) {
-        super::install(self.epoll.get_ref().clone());
+        if let Some(bell) = self.bell.take() {
+            super::install((self.epoll.get_ref().clone(), bell));
+        }
     }
 }
 
@@ -111,7 +113,7 @@ impl Future for Keeper {
         wakers::set_keeper(cx.waker());
         // The runtime ends before its driver does, so the only error there is comes at the very end.
         while let Poll::Ready(Ok(mut stirred)) = keeper.epoll.poll_read_ready(cx) {
-            if turn(Duration::ZERO).events == super::EVENTS_PER_TURN {
+            if turn(Wait::No).events == super::EVENTS_PER_TURN {
                 // There may be more, of which the kernel says nothing anew. Others have their turn first.
                 cx.waker().wake_by_ref();
                 stirred.retain_ready();

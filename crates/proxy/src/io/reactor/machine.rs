@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_panics_is_dropped_and_the_others_go_on() {
-        reactor::install(reactor::descriptor().expect("a test has descriptors left"));
+        reactor::install(reactor::descriptors().expect("a test has descriptors left"));
         let runs = [Rc::new(Cell::new(0)), Rc::new(Cell::new(0))];
         runs.iter().for_each(|runs| run_to_end(Box::new(Fragile(runs.clone()))));
         close_machines();

@@ -9,6 +9,7 @@
 //!
 //! The reactor lives below tokio's runtime and is driven in two ways, see [`keeper`].
 
+mod bell;
 mod keeper;
 mod machine;
 mod slots;
@@ -19,6 +20,7 @@ pub(crate) use keeper::{Keeper, park};
 pub(crate) use machine::{Machine, Next, close_machines, for_each, run_to_end, visit};
 pub(crate) use wakers::run_woken;
 
+use bell::Bell;
 use machine::Machines;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -28,7 +30,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 use tokio::task::coop;
 use tokio::time::Instant;
 
@@ -97,29 +98,36 @@ struct State {
     machines: Machines,
     events: Vec<Event>,
     pace: keeper::Pace,
+    bell: Bell,
 }
 
 thread_local! {
     static REACTOR: OnceCell<Reactor> = const { OnceCell::new() };
 }
 
-/// Makes a reactor around `epoll` the one of the current thread. Does nothing where it has one.
-pub(crate) fn install(epoll: Arc<OwnedFd>) {
+/// Makes a reactor around these descriptors the one of the current thread. Does nothing where it has one.
+pub(crate) fn install((epoll, bell): Descriptors) {
     let state = State {
         sources: Slots::default(),
         machines: Machines::default(),
         events: Vec::with_capacity(EVENTS_PER_TURN),
         pace: keeper::Pace::default(),
+        bell,
     };
     REACTOR.with(|reactor| _ = reactor.set(Reactor { epoll, state: RefCell::new(state) }));
 }
 
-/// What a reactor is built around.
+/// What a reactor is built around: the epoll descriptor and the timer in it.
+pub(crate) type Descriptors = (Arc<OwnedFd>, Bell);
+
+/// Makes what a reactor is built around.
 ///
 /// # Errors
-/// Those of `epoll_create1`: no descriptors are left.
-pub(crate) fn descriptor() -> io::Result<Arc<OwnedFd>> {
-    Ok(Arc::new(epoll::create(CreateFlags::CLOEXEC)?))
+/// Those of `epoll_create1`, `timerfd_create` and `epoll_ctl`: no descriptors are left.
+pub(crate) fn descriptors() -> io::Result<Descriptors> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let bell = Bell::new(&epoll)?;
+    Ok((Arc::new(epoll), bell))
 }
 
 /// Ends all machines of the current thread.
@@ -223,21 +231,35 @@ impl Drop for Registration {
 struct Turned {
     /// How many events came.
     events: usize,
-    /// Something happened that tasks may have to follow up.
+    /// Something happened that tasks may have to follow up, or it is tokio's turn.
     tasks: bool,
 }
 
-/// Takes what the kernel has to tell, waiting for it at most for `timeout`, and tells the owners.
-fn turn(timeout: Duration) -> Turned {
+/// How long a turn waits for the kernel to have something to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Not at all.
+    No,
+    /// Until it has: the bell, which has to be set, is the last that it tells.
+    UntilEvent,
+}
+
+/// Takes what the kernel has to tell, and tells the owners.
+fn turn(wait: Wait) -> Turned {
     let mut events = with_state(|state| std::mem::take(&mut state.events));
     events.clear();
-    let timeout = rustix::event::Timespec::try_from(timeout).expect("a turn's timeout is short");
+    let timeout = (wait == Wait::No).then_some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 });
     // An interruption by a signal is a turn without events. Nothing else can fail on an epoll descriptor.
-    let _ = with(|reactor| epoll::wait(&reactor.epoll, spare_capacity(&mut events), Some(&timeout)));
+    let _ = with(|reactor| epoll::wait(&reactor.epoll, spare_capacity(&mut events), timeout));
     let now = Instant::now();
     let mut turned = Turned { events: events.len(), tasks: false };
     for event in &events {
         let (flags, data) = (event.flags, event.data);
+        if data.u64() == bell::EVENT {
+            turned.events -= 1;
+            turned.tasks = true;
+            continue;
+        }
         turned.tasks |= tell(Key::from_u64(data.u64()), Ready::of(flags), now);
     }
     with_state(|state| {

@@ -77,7 +77,7 @@ pub(crate) fn run_woken() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Machine, Next, Registration, descriptor, install, run_to_end, stop};
+    use super::super::{Machine, Next, Registration, descriptors, install, run_to_end, stop};
     use super::*;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_woken_machine_runs_once_however_often_it_was_woken_and_not_at_all_when_it_is_gone() {
-        install(descriptor().expect("a test has descriptors left"));
+        install(descriptors().expect("a test has descriptors left"));
         let (runs, waker) = (Rc::new(Cell::new(0)), Rc::default());
         run_to_end(Box::new(Sleeper { runs: runs.clone(), waker: Rc::clone(&waker) }));
         let waker = waker.take().expect("it was given one");
