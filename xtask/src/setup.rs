@@ -21,13 +21,14 @@ enum Sign {
 }
 
 /// Real peers are the tests' judges, so they are needed, not optional.
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need::program("make", "make"),
     // libFuzzer, for `cargo xtask fuzz`, is built by it.
     Need::program("c++", "g++"),
     Need::program("nginx", "nginx-light"),
     Need::program("haproxy", "haproxy"),
     Need::program("curl", "curl"),
+    Need::program("h2load", "nghttp2-client"),
     Need::program("node", "nodejs"),
     Need::program("npm", "npm"),
     Need::program("chromium", "chromium"),

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::AsyncWrite;
 
@@ -23,6 +24,8 @@ pub(crate) struct Stream {
     waker: Option<Waker>,
     /// The end was sent.
     is_shut: bool,
+    /// Counts the bytes of DATA in both directions.
+    payload: Option<Arc<AtomicU64>>,
     /// What counts the stream among those of its connection, for as long as it lives.
     _counted: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -33,7 +36,18 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 impl Stream {
     /// Takes the two directions of a stream whose head was answered; `arrived` was read of it already.
     pub(crate) fn new(receive: RecvStream, send: SendStream<Bytes>, arrived: Bytes) -> Stream {
-        Stream { receive, send, arrived, waker: None, is_shut: false, _counted: None }
+        Stream { receive, send, arrived, waker: None, is_shut: false, payload: None, _counted: None }
+    }
+
+    /// The same, with what counts the bytes of DATA in both directions.
+    pub(crate) fn tallied(self, payload: Arc<AtomicU64>) -> Stream {
+        Stream { payload: Some(payload), ..self }
+    }
+
+    fn count(&self, bytes: usize) {
+        if let Some(payload) = &self.payload {
+            payload.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 
     /// The same, with what is to be dropped when the stream is.
@@ -74,6 +88,7 @@ impl Stream {
             // An empty slice would keep the frame that it was cut from.
             self.arrived = Bytes::new();
         }
+        self.count(filled);
         Poll::Ready(Ok(filled))
     }
 
@@ -92,6 +107,7 @@ impl AsyncWrite for Stream {
         let room = ready!(poll_room(&mut stream.send, cx, bytes.len().min(PIECE_BYTES_MAX)))?;
         let length = room.min(bytes.len());
         stream.send.send_data(Bytes::copy_from_slice(&bytes[..length]), false).map_err(broken)?;
+        stream.count(length);
         Poll::Ready(Ok(length))
     }
 

@@ -105,7 +105,7 @@ impl StreamClient {
 
     /// The stream as a tunnel's side.
     pub(super) fn into_side(self) -> Option<ClientSide> {
-        let stream = Stream::new(self.body, self.send?, self.arrived);
+        let stream = Stream::new(self.body, self.send?, self.arrived).tallied(self.tally.payload_counter());
         let io = Transport::Stream(Box::new(stream));
         Some(ClientSide { io, inbox: Vec::new(), outbox: Backlog::default(), sent: self.sent, active: None })
     }

@@ -47,8 +47,10 @@ const UNSEEN_RESETS_MAX: usize = 100;
 /// So many streams may be reset by this side for breaking rules (MadeYouReset, CVE-2025-8671).
 const OWN_RESETS_MAX: usize = 128;
 
-/// So many bytes of small DATA frames are made up for by none that are larger: empty frames end a connection after this.
-const SMALL_FRAMES_BUDGET: usize = 64 * 1024;
+/// What `h2` may charge a connection for small DATA frames that wait to be read: what they lack of 256 bytes each. Messages
+/// are small, and a backend that is slow to read them on some streams must not cost the others their connection; a frame that
+/// waits takes about a hundred bytes beside its payload, so this bounds memory to a few megabytes.
+const SMALL_FRAMES_BUDGET: usize = 16 << 20;
 
 impl Rules {
     /// What holds at `site` of `generation`.

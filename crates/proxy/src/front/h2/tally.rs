@@ -1,5 +1,6 @@
 //! What a connection costs, counted, and when that is more than anybody needs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The counts of one connection. Its task and those of its streams share them, all on one thread.
@@ -8,7 +9,7 @@ pub(super) struct Tally {
     /// Bytes of frames in both directions.
     all: AtomicU64,
     /// Those among them that anybody wanted: heads as they read uncompressed, and bodies.
-    payload: AtomicU64,
+    payload: Arc<AtomicU64>,
     /// Streams that the client has reset before they were answered.
     cancelled: AtomicU32,
     /// Streams that were answered.
@@ -46,6 +47,11 @@ impl Tally {
     /// Counts bytes that were wanted.
     pub(super) fn payload(&self, bytes: u64) {
         self.payload.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What counts such bytes where the tally is not at hand.
+    pub(super) fn payload_counter(&self) -> Arc<AtomicU64> {
+        self.payload.clone()
     }
 
     /// Counts the end of a stream.
