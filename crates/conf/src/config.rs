@@ -3,17 +3,20 @@
 //! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges
 //! anything, and nobody downstream knows a directive's name.
 
+mod client;
 mod files;
 mod http;
 mod http2;
 mod location;
 mod log;
 mod main;
+mod proxy;
 mod rewrite;
 mod tls;
 mod upstream;
 mod websocket;
 
+pub use client::{ClientSettings, KeepaliveDisable, LingeringClose, SizeValue};
 pub use files::{FileSettings, GzipStatic, ListingFormat, Root, RootKind, Symlinks};
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use http2::Http2Settings;
@@ -27,6 +30,10 @@ pub use log::{
     SyslogServer,
 };
 pub use main::{Main, User};
+pub use proxy::{
+    Bind, BindAddress, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, IgnoredHeaders,
+    ProxyProtocol, RequestShape, ResponseShape,
+};
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use tls::{SessionCache, TlsCipher, TlsGroup, TlsSettings, VerifyClient};
 pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};

@@ -46,6 +46,7 @@ pub(crate) fn server(root: &Location, folder: PathBuf) -> Server {
         client_header_timeout: MINUTE,
         header_limits: HeaderLimits { first: 1 << 10, number: 4, size: 8 << 10 },
         http2: Http2Settings { on: false, streams_max: 128, body_preread_bytes: 64 << 10 },
+        max_headers: 1000,
         merge_slashes: true,
         ignore_invalid_headers: true,
         underscores_in_headers: false,
@@ -98,6 +99,7 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         uninitialized_variable_warn: true,
         resolver: None,
         resolver_timeout: Duration::from_secs(30),
+        client: Arc::new(client()),
         proxy: Arc::new(proxy()),
         files: Arc::new(files(options)),
         websocket: Arc::new(websocket()),
@@ -148,6 +150,31 @@ fn proxy() -> ProxySettings {
         websocket: true,
         ignore_client_abort: false,
         socket_keepalive: false,
+        request: RequestShape { method: None, pass_headers: true, pass_body: true, set_body: None },
+        response: ResponseShape {
+            ignore_headers: IgnoredHeaders::default(),
+            cookie_domains: Arc::new([]),
+            cookie_paths: Arc::new([]),
+            cookie_flags: Arc::new([]),
+            force_ranges: false,
+            pass_trailers: false,
+            limit_rate: SizeValue::Fixed(0),
+            cache: false,
+        },
+        connect: ConnectShape::default(),
+    }
+}
+
+fn client() -> ClientSettings {
+    ClientSettings {
+        limit_rate: SizeValue::Fixed(0),
+        limit_rate_after: SizeValue::Fixed(0),
+        chunked_transfer_encoding: true,
+        lingering_close: LingeringClose::On,
+        reset_timedout_connection: false,
+        keepalive_disable: KeepaliveDisable { msie6: true, safari: false },
+        keepalive_min_timeout: Duration::ZERO,
+        early_hints: Arc::new([]),
     }
 }
 

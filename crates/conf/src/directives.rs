@@ -8,6 +8,7 @@ pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod health_match;
 pub(crate) mod http2;
+pub(crate) mod http_client;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
 pub(crate) mod if_;
@@ -19,9 +20,13 @@ pub(crate) mod map;
 pub(crate) mod metrics;
 pub(crate) mod no_effect;
 pub(crate) mod proxy;
+pub(crate) mod proxy_cache;
+pub(crate) mod proxy_cookies;
 pub(crate) mod proxy_headers;
 pub(crate) mod proxy_pass;
 pub(crate) mod proxy_redirect;
+pub(crate) mod proxy_request;
+pub(crate) mod proxy_response;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod server;
@@ -52,6 +57,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_core_module: server", rows: server::ROWS },
     Module { name: "ngx_http_core_module: location", rows: location::ROWS },
     Module { name: "ngx_http_core_module: limits and times", rows: http_limits::ROWS },
+    Module { name: "ngx_http_core_module: the client's connection", rows: http_client::ROWS },
     Module { name: "ngx_http_core_module: errors and types", rows: error_page::ROWS },
     Module { name: "ngx_http_core_module: resolver", rows: resolver::ROWS },
     Module { name: "Files", rows: files::ROWS },
@@ -61,6 +67,10 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_map_module", rows: map::ROWS },
     Module { name: "ngx_http_proxy_module", rows: proxy::ROWS },
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
+    Module { name: "ngx_http_proxy_module: request", rows: proxy_request::ROWS },
+    Module { name: "ngx_http_proxy_module: response", rows: proxy_response::ROWS },
+    Module { name: "ngx_http_proxy_module: cookies", rows: proxy_cookies::ROWS },
+    Module { name: "ngx_http_proxy_module: cache", rows: proxy_cache::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
     Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },

@@ -28,6 +28,7 @@ pub use source::{Source, SourceLine, Span};
 
 use config::{Http, Level, Place};
 use directives::log::Formats;
+use directives::proxy_cache::Caches;
 use directives::zones::Zones;
 use parser::Parsed;
 use registry::{Contexts, Meaning};
@@ -90,6 +91,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         variables: Variables::default(),
         formats: Formats::new(),
         zones: Zones::default(),
+        caches: Caches::default(),
         matches: Vec::new(),
         suggestions: Suggestions::default(),
         diagnostics,
@@ -107,6 +109,7 @@ fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Lo
     if !incomplete {
         diagnostics.extend(unknown);
         diagnostics.extend(world.zones.finish());
+        diagnostics.extend(world.caches.finish());
     }
     diagnostics.sort_by_key(|found| found.order);
     if diagnostics.iter().any(|found| found.level <= Level::Error) {

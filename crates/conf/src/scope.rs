@@ -5,12 +5,13 @@
 
 use crate::Options;
 use crate::config::{
-    FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, Step, TlsSettings, Upstream,
-    WebSocketSettings,
+    ClientSettings, FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, SizeValue, Step,
+    TlsSettings, Upstream, WebSocketSettings,
 };
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
+use crate::directives::proxy_cache::Caches;
 use crate::directives::unsupported;
 use crate::directives::zones::Zones;
 use crate::registry::{self, Arity, Contexts, Meaning, Phase, Row};
@@ -34,6 +35,7 @@ pub(crate) struct World {
     pub(crate) variables: Variables,
     pub(crate) formats: Formats,
     pub(crate) zones: Zones,
+    pub(crate) caches: Caches,
     /// The `match` blocks.
     pub(crate) matches: Vec<Arc<Match>>,
     /// What misspelt names may have meant.
@@ -187,6 +189,11 @@ impl<'w> Scope<'w> {
         Arc::make_mut(&mut self.location.files)
     }
 
+    /// How this block treats connections of clients, to change.
+    pub(crate) fn client(&mut self) -> &mut ClientSettings {
+        Arc::make_mut(&mut self.location.client)
+    }
+
     /// What this block says about WebSockets, to change.
     pub(crate) fn websocket(&mut self) -> &mut WebSocketSettings {
         Arc::make_mut(&mut self.location.websocket)
@@ -223,6 +230,14 @@ impl<'w> Scope<'w> {
     /// An argument with variables.
     pub(crate) fn template(&mut self, directive: &Directive, number: usize) -> Result<Template, Fault> {
         self.template_of(directive, number, directive.arg(number))
+    }
+
+    /// An argument that is a size, known or with variables.
+    pub(crate) fn size_value(&mut self, directive: &Directive, number: usize) -> Result<SizeValue, Fault> {
+        match directive.arg(number).contains('$') {
+            true => self.template(directive, number).map(SizeValue::Rendered),
+            false => directive.size(number).map(|bytes| SizeValue::Fixed(bytes as u64)),
+        }
     }
 
     /// A part of an argument with variables.

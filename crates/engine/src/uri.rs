@@ -2,11 +2,13 @@
 
 mod escape;
 mod host;
+mod internal;
 mod path;
 mod target;
 
 pub use escape::{escape_args, escape_uri, needs_escape, unescape};
 pub use host::{BadHost, Host, host_of};
+pub use internal::parse_internal;
 pub use path::normalise;
 pub use target::{ParsedTarget, Target, parse_target, split};
 

@@ -88,6 +88,8 @@ builtins! {
     ProxyAddXForwardedFor "proxy_add_x_forwarded_for" "The request's `X-Forwarded-For` with the client's address appended after a comma.";
     ProxyHost "proxy_host" "Name and port of the proxied server as `proxy_pass` gives them.";
     ProxyPort "proxy_port" "Port of the proxied server as `proxy_pass` gives it, or the scheme's default.";
+    ProxyInternalBodyLength "proxy_internal_body_length" "The `Content-Length` of the request to the upstream; empty where it has none.";
+    ProxyInternalChunked "proxy_internal_chunked" "`chunked` if the request to the upstream has a body of unknown length, else empty.";
     QueryString "query_string" "The same as `$args`.";
     RealpathRoot "realpath_root" "The same as `$document_root`, with symbolic links resolved.";
     RemoteAddr "remote_addr" "The client's address.";
@@ -95,6 +97,7 @@ builtins! {
     RemoteUser "remote_user" "The user name of Basic authentication.";
     Request "request" "The whole request line as the client sent it.";
     RequestBody "request_body" "The request's body, where it was read into memory.";
+    RequestBodyFile "request_body_file" "Always empty: no body of a request is written to a file.";
     RequestCompletion "request_completion" "`OK` if the request was completed, else empty.";
     RequestFilename "request_filename" "The path of the file that the current URI stands for.";
     RequestId "request_id" "A unique identifier of the request: 16 random bytes in hexadecimal.";
@@ -136,7 +139,9 @@ builtins! {
     UpstreamAddr "upstream_addr" "The address of the server that took the request; several, separated by commas, where several were tried.";
     UpstreamBytesReceived "upstream_bytes_received" "Bytes received from the upstream server, one number per try.";
     UpstreamBytesSent "upstream_bytes_sent" "Bytes sent to the upstream server, one number per try.";
-    UpstreamCacheStatus "upstream_cache_status" "Always empty here: Culvert has no cache.";
+    UpstreamCacheEtag "upstream_cache_etag" "Always empty: there is no cache.";
+    UpstreamCacheLastModified "upstream_cache_last_modified" "Always empty: there is no cache.";
+    UpstreamCacheStatus "upstream_cache_status" "`BYPASS` where a `proxy_cache` is configured, since there is none; else empty.";
     UpstreamConnectTime "upstream_connect_time" "Seconds spent connecting to the upstream server, one number per try.";
     UpstreamHeaderTime "upstream_header_time" "Seconds until the response head from the upstream server, one number per try.";
     UpstreamQueueTime "upstream_queue_time" "Seconds spent waiting in the upstream's `queue`, one number per try.";

@@ -69,6 +69,8 @@ pub struct Server {
     pub header_limits: HeaderLimits,
     /// `http2` and what belongs to it.
     pub http2: Http2Settings,
+    /// `max_headers`: how many header lines a request may have.
+    pub max_headers: u64,
     /// `merge_slashes`.
     pub merge_slashes: bool,
     /// `ignore_invalid_headers`.

@@ -1,6 +1,9 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
-use super::{AccessLog, ErrorLog, FileSettings, LogFileCache, Place, Resolver, Step, WebSocketSettings};
+use super::{
+    AccessLog, ClientSettings, ConnectShape, ErrorLog, FileSettings, LogFileCache, Place, RequestShape, Resolver,
+    ResponseShape, Step, WebSocketSettings,
+};
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::retry::RetryOn;
@@ -88,6 +91,8 @@ pub struct Location {
     pub resolver: Option<Arc<Resolver>>,
     /// `resolver_timeout`: how long resolving one name may take.
     pub resolver_timeout: Duration,
+    /// How the connection to the client is treated, shared in the same way as `proxy`.
+    pub client: Arc<ClientSettings>,
     /// Everything that begins with `proxy_`, shared by all locations that say nothing of their own.
     pub proxy: Arc<ProxySettings>,
     /// Where files are and how they are served, shared in the same way.
@@ -244,6 +249,12 @@ pub struct ProxySettings {
     pub ignore_client_abort: bool,
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: bool,
+    /// What the request is made of.
+    pub request: RequestShape,
+    /// What becomes of the response.
+    pub response: ResponseShape,
+    /// How connections are made.
+    pub connect: ConnectShape,
 }
 
 /// `proxy_http_version`.

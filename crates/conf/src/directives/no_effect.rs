@@ -71,6 +71,7 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("proxy_headers_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("proxy_headers_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("proxy_max_temp_file_size", Contexts::HTTP_TO_LOCATION, ONE, SPILL),
+    row("proxy_send_lowat", Contexts::HTTP_TO_LOCATION, ONE, "nginx, too, ignores it on Linux."),
     row("proxy_temp_file_write_size", Contexts::HTTP_TO_LOCATION, ONE, SPILL),
     row("proxy_temp_path", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), SPILL),
     row("read_ahead", Contexts::HTTP_TO_LOCATION, ONE, FILES),

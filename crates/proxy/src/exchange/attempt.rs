@@ -4,6 +4,7 @@ use super::body_in::{self, Pump, RequestBody};
 use super::proxy::Job;
 use super::relay::{self, HeadError};
 use super::{Client, Exchange, Next, request_out};
+use crate::io::Unbound;
 use crate::observe::error_log::{failure, os_error};
 use crate::upstream::{ConnectError, Connected, Connection, Pick, Scarce, Unconnected, connect, reuse};
 use culvert_conf::config::Level;
@@ -55,11 +56,12 @@ pub(super) async fn attempt<C: Client>(
     };
     exchange.note_connected(&pick, reused);
     connection.begin();
-    let length = job.body.length(exchange.request.body);
-    connection.outbox.push(&request_out::compose(exchange, job.wish, length));
+    exchange.body_out = job.length;
+    connection.outbox.push(&request_out::compose(exchange, &job.method, job.wish, job.length));
     let mut pump = Pump::start(&job.body, &mut connection);
     let received_before = client.received();
-    let awaited = relay::await_head(job.bounds, client, &mut connection, &mut pump).await;
+    let ends = relay::Ends { client, connection: &mut connection, pump: &mut pump };
+    let awaited = relay::await_head(job.bounds, job.hints.clone(), ends).await;
     exchange.note_bytes(&connection);
     match awaited {
         Ok(head) => {
@@ -106,6 +108,14 @@ async fn open<C: Client>(
             Ok((pick, connection, reused))
         }
         Err(Unconnected { error, rival }) => {
+            if let ConnectError::Failed(error) = &error
+                && let Some(unbound) = error.get_ref().and_then(|error| error.downcast_ref::<Unbound>())
+            {
+                let reason = os_error(&unbound.error);
+                exchange.log(Level::Crit, format_args!("{unbound} ({reason}) while connecting to upstream"));
+                exchange.close_try(500);
+                return Err(TryError::Final(Next::Status(500)));
+            }
             pick.ends(Ending::Failed);
             let (failure, message) = describe(&error);
             let (request_sent, was_stale) = (false, false);

@@ -22,7 +22,7 @@ pub(super) enum RequestBody {
 
 impl RequestBody {
     /// How the body is framed on its way out; `asked` is how the client framed it.
-    pub(super) fn length(&self, asked: BodyLength) -> BodyLength {
+    fn length(&self, asked: BodyLength) -> BodyLength {
         match (self, asked) {
             (RequestBody::Kept(bytes), BodyLength::None) if bytes.is_empty() => BodyLength::None,
             (RequestBody::Kept(bytes), _) => BodyLength::Sized(bytes.len() as u64),
@@ -80,6 +80,25 @@ pub(super) async fn read_ahead<C: Client>(exchange: &mut Exchange, client: &mut 
     let kept = Bytes::from(first);
     exchange.request.body_bytes = Some(kept.clone());
     Ok(RequestBody::Kept(kept))
+}
+
+/// What the upstream is sent of a body that was read ahead, and how it is framed (`proxy_set_body`,
+/// `proxy_pass_request_body`).
+pub(super) fn shape(exchange: &mut Exchange, body: RequestBody) -> (RequestBody, BodyLength) {
+    let shape = &exchange.location.proxy.request;
+    let own = shape.set_body.as_ref().map(|template| Bytes::from(exchange.render(template)));
+    let shaped = match own {
+        Some(own) => (RequestBody::Kept(own.clone()), BodyLength::Sized(own.len() as u64)),
+        None if !shape.pass_body => (RequestBody::Kept(Bytes::new()), BodyLength::None),
+        None => {
+            let length = body.length(exchange.request.body);
+            return (body, length);
+        }
+    };
+    if let RequestBody::Streamed { first, .. } = body {
+        exchange.request.body_ahead = first;
+    }
+    shaped
 }
 
 /// What follows from a body that can't be read.

@@ -3,6 +3,7 @@
 use crate::io::Deadline;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
+use culvert_engine::pace::Pace;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -83,6 +84,15 @@ pub(crate) trait Client: Send {
 
     /// Says that this connection is not to be used again after the response.
     fn close_after(&mut self);
+
+    /// Bounds how fast the body that follows is sent; the exchange sees to that for clients of every protocol.
+    fn pace(&mut self, _pace: Option<Pace>) {}
+
+    /// Sends an interim response (RFC 9110 section 15.2), where the protocol's version knows them.
+    fn send_interim(&mut self, _status: u16, _headers: &Headers) {}
+
+    /// Says that the connection is to be reset when it is closed, which is soon.
+    fn reset_at_end(&mut self) {}
 
     /// Queues the head; nothing is written before data, the end, or a flush. Returns what it says of the connection.
     fn send_head(&mut self, head: &OutHead) -> &'static str;

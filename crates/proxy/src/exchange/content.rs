@@ -72,6 +72,7 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, hea
         End::ClientStalled => {
             let message = "client timed out (110: Connection timed out) while sending response to client";
             exchange.log(Level::Info, message);
+            return exchange.give_up(client);
         }
         End::Source(message) => exchange.log(Level::Alert, message),
     }

@@ -10,7 +10,7 @@ pub(super) fn answer<C: Client>(exchange: &mut Exchange, client: &mut C, status:
         // nginx's own codes for endings that no client sees an answer to.
         408 | 444 | 499 => {
             exchange.sent.status = status;
-            return Next::Close;
+            return exchange.give_up(client);
         }
         400 | 413 | 414 | 494..=497 | 500 | 501 | 505 => client.close_after(),
         _ => {}

@@ -1,20 +1,25 @@
 //! One request and its response: the story from the chosen server to the outcome. Each step is a file of this folder.
 
+mod accel;
 mod attempt;
 mod body_in;
 mod choose;
 pub(crate) mod client;
 mod content;
+mod cookies;
 mod error_page;
 mod files;
 mod files_test;
 mod filter;
 mod handshake;
 mod internal;
+mod keep_alive;
 mod metrics_page;
 mod outcome;
+mod paced;
 mod phases;
 mod proxy;
+mod rate;
 mod redirect;
 mod relay;
 mod request_in;
@@ -24,6 +29,7 @@ mod response_in;
 mod rewrite;
 mod route;
 mod secure;
+mod source;
 mod status;
 mod status_page;
 mod stick;
@@ -96,6 +102,12 @@ pub(crate) struct Exchange {
     /// The head of the last upstream response.
     upstream_headers: Headers,
     upstream_trailers: Headers,
+    /// What the response with an `X-Accel-Redirect` leaves to the one that follows.
+    carried: Headers,
+    /// What log lines say that is going on, where a step that knows does not write them itself.
+    doing: &'static str,
+    /// How the body of the last request to an upstream was framed.
+    body_out: BodyLength,
     /// The values of the configuration's own variables.
     slots: RefCell<Vec<Option<Box<[u8]>>>>,
     /// The groups of the last regular expression that matched.
@@ -176,6 +188,7 @@ pub(crate) enum Served {
 
 /// Serves one request from its head to its outcome.
 pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, first: Next) -> Served {
+    let client = &mut paced::Paced::new(client);
     let mut next = first;
     let served = loop {
         next = match next {
@@ -210,7 +223,7 @@ impl Exchange {
             Err((head, status)) => (head, Err(status)),
         };
         let mut request = Request::new(head, began, nth);
-        let read = request.read(generation.default_server(site).merge_slashes, body);
+        let read = request.read(generation.default_server(site), body);
         let chosen = route::choose_server(&generation, site, request.host_is_read.then_some(&request.host[..]));
         let server = chosen.server;
         request.drop_invalid_headers(&server);
@@ -227,6 +240,9 @@ impl Exchange {
             proxied: None,
             upstream_headers: Headers::default(),
             upstream_trailers: Headers::default(),
+            carried: Headers::default(),
+            doing: "",
+            body_out: BodyLength::None,
             depth: Cell::new(0),
             forced_status: None,
             error_page_used: false,
@@ -270,6 +286,14 @@ impl Exchange {
         }
     }
 
+    /// Lets a client go that took too long, or that is not worth an answer (`reset_timedout_connection`).
+    fn give_up<C: Client>(&self, client: &mut C) -> Next {
+        if self.location.client.reset_timedout_connection {
+            client.reset_at_end();
+        }
+        Next::Close
+    }
+
     /// Copies groups of the last match to the slots of the names that they have.
     fn assign(&self, assigns: &[(usize, usize)]) {
         let captures = self.captures.borrow();
@@ -285,7 +309,7 @@ impl Exchange {
             return;
         }
         let sink = self.generation.error_sink(&self.location.error_logs);
-        sink.write(level, self.client.serial, format_args!("{message}{}", self.circumstances()));
+        sink.write(level, self.client.serial, format_args!("{message}{}{}", self.doing, self.circumstances()));
     }
 
     /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.

@@ -3,12 +3,12 @@
 use super::attempt::{Answer, FailedTry, TryError, attempt};
 use super::body_in::{self, RequestBody};
 use super::handshake::{self, Wish};
-use super::relay::{BodyEnd, BodyRelay, Bounds};
+use super::relay::{BodyEnd, BodyRelay, Bounds, Ends};
 use super::stick::Binding;
-use super::{Client, Exchange, Next, choose, respond, response_in, target};
+use super::{Client, Exchange, Next, accel, choose, request_out, respond, response_in, source, target};
 use crate::tunnel::{Opening, Timeouts};
 use crate::upstream::{Upstream, Way, pool};
-use culvert_conf::config::{Level, ProxyPass};
+use culvert_conf::config::{Level, Location, ProxyPass};
 use culvert_engine::balance::{Ending, PeerId, Tried};
 use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body};
 use culvert_engine::retry::{RetryOn, TryFailure, TryState, may_retry, method_is_idempotent, status_for};
@@ -24,7 +24,12 @@ pub(super) struct Job<'a> {
     pub(super) wish: Wish,
     /// How its connections are made.
     pub(super) way: Way,
+    pub(super) method: Vec<u8>,
     pub(super) body: RequestBody,
+    /// How the body is framed.
+    pub(super) length: BodyLength,
+    /// The location, where its `early_hints` let a 103 pass.
+    pub(super) hints: Option<Arc<Location>>,
     pub(super) bounds: Bounds,
     /// The value of the key of `hash`.
     pub(super) key: Vec<u8>,
@@ -65,8 +70,13 @@ fn leave_body(exchange: &mut Exchange, body: RequestBody, was_read_on: bool) {
 
 async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &'a ProxyPass) -> Result<Job<'a>, Next> {
     let upstream = target::resolve(exchange, pass).await?;
+    let method = request_out::method(exchange)?;
     let body = body_in::read_ahead(exchange, client).await?;
-    let wish = handshake::wish(exchange);
+    let (body, length) = body_in::shape(exchange, body);
+    let wish = match handshake::wish(exchange) {
+        Wish::WebSocket if method != b"GET" => Wish::None,
+        wish => wish,
+    };
     if wish != Wish::None
         && let Err(status) = handshake::admit(exchange)
     {
@@ -82,7 +92,10 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let binding = Binding::of(exchange, &upstream);
     let (tried, again, began) = (Tried::new(), None, Instant::now());
     let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish));
-    Ok(Job { pass, upstream, wish, way, body, bounds, key, binding, tried, again, began, tries: 0 })
+    let way = source::settle(exchange, way);
+    let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());
+    let tries = 0;
+    Ok(Job { pass, upstream, wish, way, method, body, length, hints, bounds, key, binding, tried, again, began, tries })
 }
 
 /// Tries servers until one answers in a way that is to be passed on.
@@ -195,7 +208,8 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
             "upstream answered a WebSocket's handshake without 101 while reading response header from upstream";
         return refuse(exchange, answer, message);
     }
-    let framing = response_body(&answer.head.headers, answer.head.minor, answer.head.status, exchange.is_head());
+    let asked_with_head = job.method.eq_ignore_ascii_case(b"HEAD");
+    let framing = response_body(&answer.head.headers, answer.head.minor, answer.head.status, asked_with_head);
     let length = match framing {
         Ok(length) => length,
         Err(error) => {
@@ -205,22 +219,38 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
     };
     answer.pick.answered();
     let may_be_kept = may_be_kept(&answer.head, length);
-    if exchange.location.proxy.intercept_errors
-        && answer.head.status >= 300
-        && has_error_page(exchange, answer.head.status)
-    {
-        exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
-        exchange.close_try(answer.head.status);
-        return Next::Status(answer.head.status);
-    }
-    let mut head = response_in::translate(exchange, job.pass, &answer.head, length);
     exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
+    accel::note_rate(exchange);
+    let status = answer.head.status;
+    if exchange.location.proxy.intercept_errors && status >= 300 && has_error_page(exchange, status) {
+        let_go(exchange, job, answer, length, may_be_kept);
+        return Next::Status(status);
+    }
+    if accel::asks_for_redirect(exchange) {
+        let next = accel::redirect(exchange, job.pass);
+        let_go(exchange, job, answer, length, may_be_kept);
+        return next;
+    }
+    let mut head = response_in::translate(exchange, job.pass, (status, &answer.head.reason), length);
     job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
     if let Err(status) = respond::send_head(exchange, client, head) {
         exchange.close_try(answer.head.status);
         return Next::Status(status);
     }
+    if exchange.is_head() && length != BodyLength::None {
+        // The client gets no body, so nobody reads the one that comes, nor uses its connection again.
+        return relay_body(exchange, client, job, answer, BodyLength::None, false).await;
+    }
     relay_body(exchange, client, job, answer, length, may_be_kept).await
+}
+
+/// Ends the try whose response itself is not for the client. Without a body its connection is good for another request.
+fn let_go(exchange: &mut Exchange, job: &Job<'_>, answer: Answer, length: BodyLength, may_be_kept: bool) {
+    exchange.close_try(answer.head.status);
+    let has_no_body = matches!(length, BodyLength::None | BodyLength::Sized(0));
+    if may_be_kept && has_no_body && !answer.pump.is_active() {
+        pool::keep(&job.upstream, answer.pick.peer().id, answer.connection, &job.way);
+    }
 }
 
 fn has_error_page(exchange: &Exchange, status: u16) -> bool {
@@ -249,8 +279,10 @@ async fn relay_body<C: Client>(
     may_be_kept: bool,
 ) -> Next {
     let Answer { mut pick, mut connection, mut pump, head } = answer;
-    let mut relay = BodyRelay::new(job.bounds, BodyDecoder::new(length));
-    let end = relay.run(client, &mut connection, &mut pump).await;
+    let buffering = accel::buffering(exchange);
+    let pace = if buffering { exchange.upstream_pace() } else { None };
+    let mut relay = BodyRelay::new(job.bounds.buffering(buffering), BodyDecoder::new(length), pace);
+    let end = relay.run(Ends { client, connection: &mut connection, pump: &mut pump }).await;
     exchange.note_bytes(&connection);
     if let Some(attempt) = exchange.tries.last_mut() {
         attempt.response_length = relay.length;
@@ -266,7 +298,7 @@ async fn relay_body<C: Client>(
                 client.close_after();
             }
             if reusable {
-                pool::keep(&job.upstream, pick.peer().id, connection);
+                pool::keep(&job.upstream, pick.peer().id, connection, &job.way);
             }
             Next::Done
         }
@@ -286,7 +318,7 @@ async fn relay_body<C: Client>(
         }
         BodyEnd::ClientStalled => {
             exchange.log(Level::Info, "client timed out (110: Connection timed out) while sending to client");
-            Next::Close
+            exchange.give_up(client)
         }
     };
     exchange.close_try(head.status);
@@ -302,8 +334,8 @@ fn may_be_kept(head: &ResponseHead, length: BodyLength) -> bool {
 fn open_tunnel<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
     let Answer { mut pick, mut connection, head, .. } = answer;
     pick.opens_tunnel(connection.port.take());
-    let mut out = response_in::translate(exchange, job.pass, &head, BodyLength::None);
     exchange.upstream_headers = head.headers;
+    let mut out = response_in::translate(exchange, job.pass, (head.status, &head.reason), BodyLength::None);
     job.binding.at_head(exchange, &job.upstream, &mut pick, &mut out);
     if let Err(status) = respond::send_head(exchange, client, out) {
         return Next::Status(status);

@@ -97,11 +97,15 @@ impl Request {
 
     /// Reads target, host and method, in nginx's order, as far as they are good: the rest of a bad request is answered and
     /// logged with what is known. `body` is how it is delimited, or the status for a head that could not be read.
-    pub(super) fn read(&mut self, merge_slashes: bool, body: Result<BodyLength, u16>) -> Result<(), Refusal> {
+    pub(super) fn read(&mut self, server: &Server, body: Result<BodyLength, u16>) -> Result<(), Refusal> {
         if self.head.method().is_empty() {
             return Err(Refusal { status: body.err().unwrap_or(400), message: None });
         }
-        self.read_target(merge_slashes)?;
+        self.read_target(server.merge_slashes)?;
+        if self.head.headers.len() as u64 > server.max_headers {
+            const MESSAGE: &str = "client sent too many header lines while reading client request headers";
+            return Err(refusal(400, MESSAGE));
+        }
         self.read_host()?;
         self.body = body.map_err(|status| Refusal { status, message: None })?;
         match self.head.method() {

@@ -1,8 +1,8 @@
 //! The request head that goes to the upstream: the configured headers, then the client's own less those of its hop.
 
-use super::Exchange;
 use super::handshake::{self, Wish, is_h2c};
-use culvert_conf::config::HttpVersion;
+use super::{Exchange, Next};
+use culvert_conf::config::{HttpVersion, Level};
 use culvert_engine::http1::{BodyLength, push_line};
 use culvert_engine::websocket::has_token;
 use std::borrow::Cow;
@@ -22,12 +22,12 @@ const OWN: &[&str] = &[
 ];
 
 /// Composes the head of a request with this kind of body.
-pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<u8> {
+pub(super) fn compose(exchange: &Exchange, method: &[u8], wish: Wish, body: BodyLength) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let request = &exchange.request;
     let version = exchange.location.proxy.http_version;
     let http_1_1 = version != HttpVersion::V1_0 || wish != Wish::None || body == BodyLength::Chunked;
-    out.extend_from_slice(request.method());
+    out.extend_from_slice(method);
     out.push(b' ');
     push_target(&mut out, &request.upstream_uri);
     out.extend_from_slice(if http_1_1 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
@@ -37,6 +37,20 @@ pub(super) fn compose(exchange: &Exchange, wish: Wish, body: BodyLength) -> Vec<
     client_headers(exchange, wish, &mut out);
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// The method that the upstream is asked with (`proxy_method`). The error is the next step instead.
+pub(super) fn method(exchange: &Exchange) -> Result<Vec<u8>, Next> {
+    let template = exchange.location.proxy.request.method.as_ref();
+    let method = template.map(|method| exchange.render(method)).filter(|method| !method.is_empty());
+    let Some(method) = method else { return Ok(exchange.request.method().to_vec()) };
+    // What is no token would end the request line early (RFC 9110 section 9.1).
+    if method.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+        return Ok(method);
+    }
+    let shown = String::from_utf8_lossy(&method).into_owned();
+    exchange.log(Level::Error, format_args!("invalid method \"{shown}\" in \"proxy_method\""));
+    Err(Next::Status(500))
 }
 
 /// Appends the request target. What can't stand in a request line, as a decoded variable may bring it, is encoded.
@@ -112,9 +126,13 @@ fn client_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) {
     // What the client's Connection header names is for the gateway alone.
     let nominations: Vec<&[u8]> = headers.all("connection").filter(for_this_hop).collect();
     let is_nominated = |name: &[u8]| nominations.iter().any(|list| has_token(list, name));
+    // A handshake is nothing without its own headers, so that these pass whatever becomes of the others.
+    let is_of_handshake =
+        |name: &[u8]| wish == Wish::WebSocket && name.to_ascii_lowercase().starts_with(b"sec-websocket-");
+    let passes = |name: &[u8]| exchange.location.proxy.request.pass_headers || is_of_handshake(name);
     for (name, value) in headers.iter() {
         let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
-        if is_own || is_set(exchange, name) || is_nominated(name) {
+        if is_own || is_set(exchange, name) || is_nominated(name) || !passes(name) {
             continue;
         }
         let value = match wish {

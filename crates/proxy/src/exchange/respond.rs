@@ -3,7 +3,7 @@
 use super::client::OutHead;
 use super::content::{self, Content};
 use super::filter::{self, Delivery};
-use super::{Client, Exchange, Next, redirect, status};
+use super::{Client, Exchange, Next, accel, keep_alive, redirect, status};
 use bytes::Bytes;
 use culvert_conf::config::ServerTokens;
 
@@ -81,9 +81,16 @@ pub(super) fn send_head<C: Client>(
         // It would say that the WebSocket is open (RFC 8441 section 5).
         head = OutHead { status: 501, content_length: Some(0), ..OutHead::default() };
     }
+    accel::carry(exchange, &mut head);
     head.server = product(exchange.location.server_tokens);
     let delivery = filter::apply(exchange, &mut head)?;
+    if keep_alive::is_disabled(exchange) {
+        client.close_after();
+    }
     client.adopt(&exchange.location);
+    if head.status != 101 {
+        client.pace(exchange.pace());
+    }
     let before = client.sent() + client.backlog() as u64;
     let connection = client.send_head(&head);
     let sent = &mut exchange.sent;
@@ -97,8 +104,12 @@ pub(super) fn send_head<C: Client>(
 }
 
 impl Exchange {
-    /// The type of a text at the current URI: by the extension of its last part, else `default_type`.
+    /// The type of a text at the current URI: the one that an `X-Accel-Redirect` brought along, else by the extension of its
+    /// last part, else `default_type`.
     pub(super) fn content_type(&self) -> Bytes {
+        if let Some(carried) = self.carried.first("content-type") {
+            return Bytes::copy_from_slice(carried);
+        }
         let last = self.request.uri.rsplit(|&b| b == b'/').next().unwrap_or_default();
         // A dot at the beginning makes a hidden file, not an extension.
         let dot = last.iter().rposition(|&b| b == b'.').filter(|&dot| dot > 0);

@@ -5,7 +5,7 @@ use super::{Exchange, Try, files, route};
 use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
-use culvert_engine::http1::{Headers, Protocol, RequestHead};
+use culvert_engine::http1::{BodyLength, Headers, Protocol, RequestHead};
 use culvert_engine::template::Template;
 use culvert_engine::variable::{Builtin, Family, Variable};
 use culvert_engine::websocket::has_token;
@@ -85,11 +85,19 @@ impl Exchange {
             Builtin::ProxyAddXForwardedFor => self.put_forwarded_for(out),
             Builtin::ProxyHost => put(out, self.proxied.as_ref().map(|(host, _)| &host[..])),
             Builtin::ProxyPort => put(out, self.proxied.as_ref().map(|(_, port)| &port[..])),
+            Builtin::ProxyInternalBodyLength => match self.body_out {
+                BodyLength::Sized(length) => put_number(out, length),
+                _ => false,
+            },
+            Builtin::ProxyInternalChunked => {
+                put(out, (self.body_out == BodyLength::Chunked).then_some(b"chunked".as_slice()))
+            }
             Builtin::RemoteAddr => put_ip(out, self.client.remote),
             Builtin::RemotePort => put_port(out, self.client.remote),
             Builtin::RemoteUser => put(out, remote_user(headers).as_deref()),
             Builtin::Request => put_some(out, request.head.line()),
             Builtin::RequestBody => put(out, request.body_bytes.as_deref()),
+            Builtin::RequestBodyFile => false,
             Builtin::RequestCompletion => put_some(out, if self.sent.complete { b"OK" } else { b"" }),
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
             Builtin::RequestLength => put_number(out, request.received),
@@ -134,7 +142,11 @@ impl Exchange {
             Builtin::UpstreamBytesSent => self.put_tries(out, |attempt, out| {
                 put_number(out, attempt.bytes_sent);
             }),
-            Builtin::UpstreamCacheStatus => false,
+            Builtin::UpstreamCacheEtag | Builtin::UpstreamCacheLastModified => false,
+            Builtin::UpstreamCacheStatus => {
+                let bypassed = self.location.proxy.response.cache && !self.tries.is_empty();
+                put(out, bypassed.then_some(b"BYPASS".as_slice()))
+            }
             Builtin::UpstreamConnectTime => self.put_tries(out, |attempt, out| put_time(attempt.connect_time, out)),
             Builtin::UpstreamHeaderTime => self.put_tries(out, |attempt, out| put_time(attempt.header_time, out)),
             Builtin::UpstreamQueueTime => self.put_tries(out, |attempt, out| put_time(attempt.queue_time, out)),
@@ -179,7 +191,8 @@ impl Exchange {
             // The upstream's trailers are the client's too, if it takes any.
             Family::SentTrailer => {
                 let takes = request.all("te").any(|list| has_token(list, "trailers"));
-                takes && put_header(out, &self.upstream_trailers, name, b", ")
+                let passes = takes && self.location.proxy.response.pass_trailers;
+                passes && put_header(out, &self.upstream_trailers, name, b", ")
             }
             Family::UpstreamCookie => put(out, cookie(&self.upstream_headers, "set-cookie", name)),
             Family::UpstreamHttp => put_header(out, &self.upstream_headers, name, b", "),

@@ -13,7 +13,7 @@ mod transport;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use deadline::Deadline;
-pub(crate) use socket::{Acceptor, Socket};
+pub(crate) use socket::{Acceptor, Socket, Unbound};
 pub(crate) use splice::{SpliceError, poll_splice};
 pub(crate) use stream::Stream;
 pub(crate) use tls::TlsStream;

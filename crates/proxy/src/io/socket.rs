@@ -1,11 +1,16 @@
 //! TCP and unix sockets on the worker's reactor.
 
 use super::reactor::{Ready, Registration};
+use crate::upstream::Source;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{IpBindAddressNoPort, IpTransparent};
 use rustix::io::Errno;
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
     sockopt,
 };
+use std::error::Error;
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -13,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 /// A connected stream socket. Belongs to the thread that made it.
@@ -32,16 +38,19 @@ impl Socket {
         Ok(Socket { registration: Registration::new(&descriptor)?, descriptor })
     }
 
-    /// Connects to an address over TCP.
+    /// Connects to an address over TCP, from `source` if there is one.
     ///
     /// # Errors
-    /// Those of `socket` and `connect`.
-    pub(crate) async fn connect(address: SocketAddr, keepalive: bool) -> io::Result<Socket> {
+    /// Those of `socket` and `connect`; [`Unbound`] where the source address can't be had.
+    pub(crate) async fn connect(address: SocketAddr, keepalive: bool, source: Option<Source>) -> io::Result<Socket> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let descriptor = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
         sockopt::set_tcp_nodelay(&descriptor, true)?;
         if keepalive {
             sockopt::set_socket_keepalive(&descriptor, true)?;
+        }
+        if let Some(source) = source {
+            bind(&descriptor, source)?;
         }
         match net::connect(&descriptor, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -72,6 +81,11 @@ impl Socket {
         }
         let mut byte = [0];
         matches!(net::recv(&self.descriptor, &mut byte, RecvFlags::PEEK), Err(Errno::AGAIN))
+    }
+
+    /// Makes its end a reset, after which the kernel forgets what it still had to send. Where it can't, it ends as others do.
+    pub(crate) fn reset_at_end(&self) {
+        let _ = sockopt::set_socket_linger(&self.descriptor, Some(Duration::ZERO));
     }
 
     /// Lets the kernel gather small writes. Where it can't, they go out as they are.
@@ -150,6 +164,43 @@ impl Socket {
         }
         Poll::Ready(Ok(sent))
     }
+}
+
+/// A source address can't be had.
+#[derive(Debug)]
+pub(crate) struct Unbound {
+    /// What failed, as nginx's log says it.
+    pub(crate) call: String,
+    /// Why.
+    pub(crate) error: io::Error,
+}
+
+impl fmt::Display for Unbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed", self.call)
+    }
+}
+
+impl Error for Unbound {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Chooses where a connection comes from. Without a port of its own it gets one when it connects, so that as many connections
+/// per server are possible as there are ports, not as many in all.
+fn bind(descriptor: &OwnedFd, Source { address, transparent }: Source) -> io::Result<()> {
+    let unbound = |call: &str, error: io::Error| io::Error::other(Unbound { call: call.to_owned(), error });
+    if transparent {
+        setsockopt(descriptor, IpTransparent, &true)
+            .map_err(|error| unbound("setsockopt(IP_TRANSPARENT)", error.into()))?;
+    }
+    if address.port() == 0 {
+        // A kernel without the option chooses the port now; that works, only not for so many.
+        let _ = setsockopt(descriptor, IpBindAddressNoPort, &true);
+    }
+    let shown = if address.port() == 0 { address.ip().to_string() } else { address.to_string() };
+    net::bind(descriptor, &address).map_err(|error| unbound(&format!("bind({shown})"), error.into()))
 }
 
 /// How all sockets are made.

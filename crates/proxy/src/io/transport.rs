@@ -97,6 +97,13 @@ impl Transport {
         }
     }
 
+    /// Makes its end a reset (`reset_timedout_connection`).
+    pub(crate) fn reset_at_end(&self) {
+        if let Some(socket) = self.underlying() {
+            socket.reset_at_end();
+        }
+    }
+
     /// Whether an idle connection is still good for another request: open, and nothing unasked has arrived on it.
     pub(crate) fn is_idle_and_open(&mut self) -> bool {
         match self {

@@ -12,6 +12,7 @@ use culvert_engine::balance::{Ending, PeerId, Tried};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -57,11 +58,11 @@ pub(crate) struct Connected {
 /// A connection to the picked peer that there is already: an idle one, or a stream on one that others use too.
 pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Connection> {
     if way.protocols == Protocols::Http1 {
-        return pool::take(upstream, pick.peer().id);
+        return pool::take(upstream, pick.peer().id, way);
     }
     match h2::take(&way.route(pick.endpoint()), way.is_websocket) {
         Taken::Stream(stream) => Some(Connection::shared(stream)),
-        Taken::NoWebSockets | Taken::Http1 => pool::take(upstream, pick.peer().id),
+        Taken::NoWebSockets | Taken::Http1 => pool::take(upstream, pick.peer().id, way),
         Taken::Nothing => None,
     }
 }
@@ -115,11 +116,10 @@ async fn share(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Res
 
 /// Opens a connection, by a race where that may help.
 async fn dial(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Transport, Unconnected> {
-    let keepalive = way.socket_keepalive;
     if pick.upstream().fleet.is_dual() && until.duration_since(Instant::now()) > HEAD_START {
-        race(pick, tried, until, keepalive).await
+        race(pick, tried, until, way).await
     } else {
-        within(timeout_at(until, open(pick.endpoint(), keepalive)).await)
+        within(timeout_at(until, open(pick.endpoint(), way)).await)
     }
 }
 
@@ -131,9 +131,9 @@ fn within(opened: Result<io::Result<Transport>, Elapsed>) -> Result<Transport, U
     }
 }
 
-async fn race(pick: &mut Pick, tried: &Tried, until: Instant, keepalive: bool) -> Result<Transport, Unconnected> {
+async fn race(pick: &mut Pick, tried: &Tried, until: Instant, way: &Way) -> Result<Transport, Unconnected> {
     let endpoint = pick.endpoint().clone();
-    let mut first = pin!(open(&endpoint, keepalive));
+    let mut first = pin!(open(&endpoint, way));
     if let Ok(opened) = timeout(HEAD_START, &mut first).await {
         return within(Ok(opened));
     }
@@ -141,7 +141,7 @@ async fn race(pick: &mut Pick, tried: &Tried, until: Instant, keepalive: bool) -
         return within(timeout_at(until, first).await);
     };
     let endpoint = rival.endpoint().clone();
-    let mut second = pin!(open(&endpoint, keepalive));
+    let mut second = pin!(open(&endpoint, way));
     let (mut first_error, mut second_failed) = (None, false);
     let raced = timeout_at(until, async {
         loop {
@@ -181,11 +181,15 @@ async fn race(pick: &mut Pick, tried: &Tried, until: Instant, keepalive: bool) -
     }
 }
 
-async fn open(endpoint: &Endpoint, keepalive: bool) -> io::Result<Transport> {
-    match endpoint {
-        Endpoint::Inet(addr) => Ok(Transport::Socket(Socket::connect(*addr, keepalive).await?)),
-        Endpoint::Unix(path) => Ok(Transport::Socket(Socket::connect_unix(path)?)),
+async fn open(endpoint: &Endpoint, way: &Way) -> io::Result<Transport> {
+    let mut transport = match endpoint {
+        Endpoint::Inet(addr) => Transport::Socket(Socket::connect(*addr, way.socket_keepalive, way.source).await?),
+        Endpoint::Unix(path) => Transport::Socket(Socket::connect_unix(path)?),
         #[cfg(test)]
-        Endpoint::Memory(name) => Ok(Transport::Memory(crate::world::network::connect(name).await?)),
+        Endpoint::Memory(name) => Transport::Memory(crate::world::network::connect(name).await?),
+    };
+    if let Some(greeting) = &way.greeting {
+        transport.write_all(greeting).await?;
     }
+    Ok(transport)
 }

@@ -1,7 +1,7 @@
 //! Idle connections to upstream servers, kept per worker thread (`keepalive`).
 
 use super::connection::Wire;
-use super::{Connection, Upstream, h2};
+use super::{Connection, Source, Upstream, Way, h2};
 use culvert_engine::balance::PeerId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 struct Idle {
     connection: Connection,
     peer: PeerId,
+    /// The address that it comes from, where `proxy_bind` has chosen one.
+    source: Option<Source>,
     until: Instant,
 }
 
@@ -41,13 +43,13 @@ thread_local! {
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Takes the idle connection to `peer` that was used last, if there is one and it is still open.
-pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
-    if upstream.keepalive.connections == 0 {
+pub(super) fn take(upstream: &Upstream, peer: PeerId, way: &Way) -> Option<Connection> {
+    if upstream.keepalive.connections == 0 || way.is_private() {
         return None;
     }
     POOL.with_borrow_mut(|pool| {
         let (_, idle) = pool.idle.iter_mut().find(|(id, _)| *id == upstream.id)?;
-        while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer) {
+        while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer && idle.source == way.source) {
             let mut found = idle.remove(at).expect("the position was just found");
             if is_open(&mut found.connection) {
                 return Some(found.connection);
@@ -58,7 +60,10 @@ pub(crate) fn take(upstream: &Upstream, peer: PeerId) -> Option<Connection> {
 }
 
 /// Keeps `connection` for another request, where `upstream` keeps any. The one that idled longest makes room.
-pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection) {
+pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection, way: &Way) {
+    if way.is_private() {
+        return;
+    }
     // A stream of HTTP/2 ends with its request; its connection is kept by others.
     let Wire::Own(transport) = &connection.io else { return };
     let limits = upstream.keepalive;
@@ -78,7 +83,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
         while idle.len() >= limits.connections {
             idle.pop_front();
         }
-        idle.push_back(Idle { connection, peer, until: now + limits.timeout });
+        idle.push_back(Idle { connection, peer, source: way.source, until: now + limits.timeout });
         !std::mem::replace(&mut pool.sweeping, true)
     });
     if start_sweeping {

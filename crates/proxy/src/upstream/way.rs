@@ -2,6 +2,8 @@
 
 use super::Endpoint;
 use culvert_conf::config::{HttpVersion, ProxySettings};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a request goes to whichever server is chosen.
@@ -15,6 +17,10 @@ pub(crate) struct Way {
     pub(super) connect_timeout: Duration,
     /// `proxy_socket_keepalive`.
     pub(super) socket_keepalive: bool,
+    /// `proxy_bind`.
+    pub(super) source: Option<Source>,
+    /// `proxy_protocol`: what the connection begins with.
+    pub(super) greeting: Option<Arc<[u8]>>,
 }
 
 /// Which protocols a connection may turn out to speak.
@@ -49,12 +55,24 @@ impl Way {
             is_websocket: purpose == Purpose::WebSocket,
             connect_timeout: settings.connect_timeout,
             socket_keepalive: settings.socket_keepalive,
+            source: None,
+            greeting: None,
         }
+    }
+
+    /// The same from an address, and with words in front.
+    pub(crate) fn with(self, source: Option<Source>, greeting: Option<Vec<u8>>) -> Way {
+        Way { source, greeting: greeting.map(Arc::from), ..self }
+    }
+
+    /// Whether a connection by this way is for nobody but the client that it names.
+    pub(super) fn is_private(&self) -> bool {
+        self.greeting.is_some()
     }
 
     /// Where a connection by this way to `endpoint` leads.
     pub(super) fn route(&self, endpoint: &Endpoint) -> Route {
-        Route { endpoint: endpoint.clone() }
+        Route { endpoint: endpoint.clone(), source: self.source, greeting: self.greeting.clone() }
     }
 
     /// `:scheme`.
@@ -67,4 +85,15 @@ impl Way {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     endpoint: Endpoint,
+    source: Option<Source>,
+    greeting: Option<Arc<[u8]>>,
+}
+
+/// The address that a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Port 0 leaves the port to the kernel.
+    pub(crate) address: SocketAddr,
+    /// It need not be one of this machine's.
+    pub(crate) transparent: bool,
 }

@@ -1,12 +1,11 @@
 //! The relay of a response body, no further ahead of the client than the configuration allows.
 
-use super::Bounds;
+use super::{Bounds, Ends};
 use crate::exchange::Client;
-use crate::exchange::body_in::Pump;
 use crate::io::Deadline;
 use crate::observe::error_log::failure;
-use crate::upstream::Connection;
 use culvert_engine::http1::{BodyDecoder, Headers};
+use culvert_engine::pace::{Pace, Turn};
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -29,6 +28,8 @@ pub(in crate::exchange) struct BodyRelay {
     decoder: BodyDecoder,
     deadline: Deadline,
     trailers: Option<Headers>,
+    /// How fast to read, where that is bounded, and when to go on.
+    pace: Option<(Pace, Deadline)>,
     /// Body bytes that came from the upstream.
     pub(in crate::exchange) length: u64,
     /// Whether the client's own body was cut short, so that the upstream connection can't be used again.
@@ -36,50 +37,40 @@ pub(in crate::exchange) struct BodyRelay {
 }
 
 impl BodyRelay {
-    pub(in crate::exchange) fn new(bounds: Bounds, decoder: BodyDecoder) -> BodyRelay {
+    pub(in crate::exchange) fn new(bounds: Bounds, decoder: BodyDecoder, pace: Option<Pace>) -> BodyRelay {
         let deadline = Deadline::default();
-        BodyRelay { bounds, decoder, deadline, trailers: None, length: 0, request_cut: false }
+        let pace = pace.map(|pace| (pace, Deadline::default()));
+        BodyRelay { bounds, decoder, deadline, trailers: None, pace, length: 0, request_cut: false }
     }
 
     /// Relays the body to its end.
-    pub(in crate::exchange) async fn run<C: Client>(
-        &mut self,
-        client: &mut C,
-        connection: &mut Connection,
-        pump: &mut Pump,
-    ) -> BodyEnd {
-        self.deadline = client.lend_deadline();
+    pub(in crate::exchange) async fn run<C: Client>(&mut self, mut ends: Ends<'_, C>) -> BodyEnd {
+        self.deadline = ends.client.lend_deadline();
         // Set at the first wait: most bodies are here already.
         self.deadline.clear();
-        let end = poll_fn(|cx| self.poll(cx, client, connection, pump)).await;
-        client.return_deadline(std::mem::take(&mut self.deadline));
+        let end = poll_fn(|cx| self.poll(cx, &mut ends)).await;
+        ends.client.return_deadline(std::mem::take(&mut self.deadline));
         end
     }
 
-    fn poll<C: Client>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut C,
-        connection: &mut Connection,
-        pump: &mut Pump,
-    ) -> Poll<BodyEnd> {
-        self.pump_request(cx, client, connection, pump);
-        let before = (self.length, client.sent());
+    fn poll<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, C>) -> Poll<BodyEnd> {
+        self.pump_request(cx, ends);
+        let before = (self.length, ends.client.sent());
         while self.trailers.is_none() {
-            if client.backlog() >= self.bounds.ahead_bytes_max {
-                match client.poll_flush(cx) {
+            if ends.client.backlog() >= self.bounds.ahead_bytes_max {
+                match ends.client.poll_flush(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(BodyEnd::ClientGone),
                     Poll::Pending => break,
                 }
             }
-            match self.step(cx, client, connection) {
+            match self.step(cx, ends) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(end)) => return Poll::Ready(end),
                 Poll::Pending => break,
             }
         }
-        let flushed = client.poll_flush(cx);
+        let flushed = ends.client.poll_flush(cx);
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(BodyEnd::ClientGone);
         }
@@ -88,52 +79,43 @@ impl BodyRelay {
         {
             return Poll::Ready(BodyEnd::Complete(trailers));
         }
-        if !pump.is_active() && !self.bounds.ignore_client_abort && client.poll_gone(cx).is_ready() {
+        if ends.client_is_gone(cx, &self.bounds) {
             return Poll::Ready(BodyEnd::ClientGone);
         }
-        self.check_time(cx, flushed.is_pending(), before != (self.length, client.sent()))
+        self.check_time(cx, flushed.is_pending(), before != (self.length, ends.client.sent()))
     }
 
-    fn pump_request<C: Client>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut C,
-        connection: &mut Connection,
-        pump: &mut Pump,
-    ) {
+    fn pump_request<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, C>) {
+        let Ends { client, connection, pump } = ends;
         if self.request_cut || (!pump.is_active() && connection.outbox.is_empty()) {
             return;
         }
         // A server may answer before it has read the whole body, and may close on what follows: the answer counts.
-        self.request_cut = matches!(pump.poll(cx, client, connection), Poll::Ready(Err(_)));
+        self.request_cut = matches!(pump.poll(cx, *client, connection), Poll::Ready(Err(_)));
     }
 
     /// Takes what is in the inbox, or reads once.
-    fn step<C: Client>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut C,
-        connection: &mut Connection,
-    ) -> Poll<Result<(), BodyEnd>> {
+    fn step<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, C>) -> Poll<Result<(), BodyEnd>> {
+        let Ends { client, connection, .. } = ends;
         if self.decoder.is_done() {
-            self.finish(client);
+            self.finish(*client);
             return Poll::Ready(Ok(()));
         }
         if !connection.inbox.is_empty() {
             let inbox = std::mem::take(&mut connection.inbox);
-            let used = self.take(cx, client, &inbox);
+            let used = self.take(cx, *client, &inbox);
             return Poll::Ready(used.map(|used| connection.inbox.extend_from_slice(&inbox[used..])));
         }
-        let limit = self.bounds.ahead_bytes_max;
+        let limit = self.bounds.ahead_bytes_max.min(ready!(self.poll_pace(cx)));
         let inbox = &mut connection.inbox;
         let read = connection.io.poll_read(cx, limit, |cx, bytes| {
-            let used = self.take(cx, client, bytes)?;
+            let used = self.take(cx, *client, bytes)?;
             inbox.extend_from_slice(&bytes[used..]);
             Ok(bytes.len())
         });
         match ready!(read) {
             Ok(Ok(0)) if self.decoder.ends_with_connection() => {
-                self.finish(client);
+                self.finish(*client);
                 Poll::Ready(Ok(()))
             }
             Ok(Ok(0)) => {
@@ -148,6 +130,23 @@ impl BodyRelay {
             Err(error) => {
                 let message = format!("{} while reading upstream", failure("recv", &error));
                 Poll::Ready(Err(BodyEnd::Upstream(message)))
+            }
+        }
+    }
+
+    /// How much may be read now. Pending where the pace allows nothing yet.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let Some((pace, resume)) = &mut self.pace else { return Poll::Ready(usize::MAX) };
+        loop {
+            let now = Instant::now();
+            match pace.turn(now.into_std(), self.length) {
+                Turn::Bytes(bytes) => return Poll::Ready(bytes),
+                Turn::Wait(due) => {
+                    resume.set(now, Instant::from_std(due).saturating_duration_since(now));
+                    // It is not the upstream that makes itself awaited.
+                    self.deadline.clear();
+                    ready!(resume.poll(cx));
+                }
             }
         }
     }
@@ -170,7 +169,10 @@ impl BodyRelay {
 
     fn finish<C: Client>(&mut self, client: &mut C) {
         let trailers = self.decoder.take_trailers();
-        client.send_end(&trailers);
+        match self.bounds.pass_trailers {
+            true => client.send_end(&trailers),
+            false => client.send_end(&Headers::default()),
+        }
         self.trailers = Some(trailers);
     }
 

@@ -1,16 +1,17 @@
 //! The wait for a response head, while the request goes out.
 
-use super::Bounds;
-use crate::exchange::Client;
-use crate::exchange::body_in::{Pump, PumpError};
+use super::{Bounds, Ends};
+use crate::exchange::body_in::PumpError;
 use crate::exchange::client::BodyError;
+use crate::exchange::{Client, response_in};
 use crate::io::Deadline;
 use crate::observe::error_log::failure;
-use crate::upstream::Connection;
-use culvert_engine::http1::{ResponseError, ResponseHead, offending_start};
+use culvert_conf::config::Location;
+use culvert_engine::http1::{Headers, ResponseError, ResponseHead, offending_start};
 use culvert_engine::retry::TryFailure;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
@@ -45,6 +46,7 @@ const READING_HEAD: &str = "reading response header from upstream";
 /// The wait for a response head.
 struct HeadWait {
     bounds: Bounds,
+    hints: Option<Arc<Location>>,
     deadline: Deadline,
     /// What the deadline is about.
     waiting_for: WaitingFor,
@@ -63,17 +65,18 @@ enum WaitingFor {
 }
 
 /// Sends what is queued and waits for the response head, while a streamed body moves and the client stays.
+///
+/// A 103 is passed on meanwhile where `hints` is a location, as that location has it.
 pub(in crate::exchange) async fn await_head<C: Client>(
     bounds: Bounds,
-    client: &mut C,
-    connection: &mut Connection,
-    pump: &mut Pump,
+    hints: Option<Arc<Location>>,
+    mut ends: Ends<'_, C>,
 ) -> Result<ResponseHead, HeadError> {
-    let deadline = client.lend_deadline();
-    let mut wait = HeadWait { bounds, deadline, waiting_for: WaitingFor::Sending, send_error: None };
+    let deadline = ends.client.lend_deadline();
+    let mut wait = HeadWait { bounds, hints, deadline, waiting_for: WaitingFor::Sending, send_error: None };
     wait.deadline.set(Instant::now(), bounds.send_timeout);
-    let head = poll_fn(|cx| wait.poll(cx, client, connection, pump)).await;
-    client.return_deadline(wait.deadline);
+    let head = poll_fn(|cx| wait.poll(cx, &mut ends)).await;
+    ends.client.return_deadline(wait.deadline);
     head
 }
 
@@ -81,23 +84,25 @@ impl HeadWait {
     fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut C,
-        connection: &mut Connection,
-        pump: &mut Pump,
+        ends: &mut Ends<'_, C>,
     ) -> Poll<Result<ResponseHead, HeadError>> {
-        self.send(cx, client, connection, pump)?;
-        while let Poll::Ready(read) = connection.poll_fill(cx, self.bounds.head_bytes_max.max(4096)) {
+        self.send(cx, ends)?;
+        while let Poll::Ready(read) = ends.connection.poll_fill(cx, self.bounds.head_bytes_max.max(4096)) {
             match read {
                 Ok(0) => return Poll::Ready(Err(self.closed())),
                 Ok(_) => {
-                    if let Some(head) = self.parse(connection)? {
+                    if let Some(head) = self.parse(ends)? {
                         return Poll::Ready(Ok(head));
                     }
                 }
                 Err(error) => return Poll::Ready(Err(HeadError::io("recv", &error, READING_HEAD))),
             }
         }
-        if !pump.is_active() && !self.bounds.ignore_client_abort && client.poll_gone(cx).is_ready() {
+        if ends.client_is_gone(cx, &self.bounds) {
+            return Poll::Ready(Err(HeadError::ClientGone));
+        }
+        // Hints are worth something only before the answer that they announce.
+        if ends.client.backlog() > 0 && matches!(ends.client.poll_flush(cx), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(HeadError::ClientGone));
         }
         ready!(self.deadline.poll(cx));
@@ -108,18 +113,13 @@ impl HeadWait {
         }))
     }
 
-    fn send<C: Client>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut C,
-        connection: &mut Connection,
-        pump: &mut Pump,
-    ) -> Result<(), HeadError> {
+    fn send<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, C>) -> Result<(), HeadError> {
         if self.waiting_for == WaitingFor::Head || self.send_error.is_some() {
             return Ok(());
         }
+        let Ends { client, connection, pump } = ends;
         let before = (connection.sent, client.received());
-        match pump.poll(cx, client, connection) {
+        match pump.poll(cx, *client, connection) {
             Poll::Ready(Err(PumpError::Client(error))) => return Err(HeadError::ClientBody(error)),
             // The server may have answered before it closed; what it said is read first.
             Poll::Ready(Err(PumpError::Upstream(error))) => self.send_error = Some(error),
@@ -144,7 +144,8 @@ impl HeadWait {
         self.deadline.set(Instant::now(), wait);
     }
 
-    fn parse(&self, connection: &mut Connection) -> Result<Option<ResponseHead>, HeadError> {
+    fn parse<C: Client>(&self, ends: &mut Ends<'_, C>) -> Result<Option<ResponseHead>, HeadError> {
+        let Ends { client, connection, .. } = ends;
         loop {
             match ResponseHead::parse(&connection.inbox, self.bounds.head_bytes_max) {
                 Ok(None) => return Ok(None),
@@ -153,6 +154,9 @@ impl HeadWait {
                     // Interim responses are for this hop; only 101 ends the wait (RFC 9110 section 15.2).
                     if head.status >= 200 || head.status == 101 {
                         return Ok(Some(head));
+                    }
+                    if let Some(location) = self.hints.as_ref().filter(|_| head.status == 103) {
+                        client.send_interim(head.status, &hints(location, &head.headers));
                     }
                 }
                 Err(error) => {
@@ -181,4 +185,13 @@ impl HeadWait {
             }
         }
     }
+}
+
+/// What of an upstream's early hints is for the client (RFC 8297): what a response's head would be.
+fn hints(location: &Location, headers: &Headers) -> Headers {
+    let mut hints = Headers::like(headers);
+    for (name, value) in headers.iter().filter(|(name, _)| response_in::passes(location, headers, 103, name)) {
+        hints.push(name, value);
+    }
+    hints
 }

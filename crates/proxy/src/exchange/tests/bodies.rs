@@ -8,6 +8,7 @@ const STREAM: &str = "upstream app { server backend-1; }
         client_max_body_size 0;
         location / {
             proxy_pass http://app; proxy_http_version 1.1; proxy_request_buffering off; send_timeout 7s;
+            proxy_pass_trailers on;
         }
         location /unbuffered { proxy_pass http://app; proxy_http_version 1.1; proxy_buffering off; }
     }";

@@ -88,10 +88,21 @@ impl Client for Front {
         self.message.keep = false;
     }
 
+    fn reset_at_end(&mut self) {
+        self.io.reset_at_end();
+    }
+
+    fn send_interim(&mut self, status: u16, headers: &Headers) {
+        if self.message.http_1_1 {
+            write_head::interim(status, headers, self.outbox.tail());
+        }
+    }
+
     fn send_head(&mut self, head: &OutHead) -> &'static str {
         let message = &mut self.message;
         let unknown_length = head.has_body && head.content_length.is_none();
-        message.chunked = unknown_length && message.http_1_1;
+        let may_chunk = self.location.as_ref().is_none_or(|location| location.client.chunked_transfer_encoding);
+        message.chunked = unknown_length && message.http_1_1 && may_chunk;
         message.keep &= !unknown_length || message.chunked;
         let header = self.location.as_ref().and_then(|location| location.keepalive_header);
         write_head::write(head, message, header, self.outbox.tail());

@@ -3,6 +3,7 @@
 use super::connection::Front;
 use crate::exchange::client::{BodyPart, Client};
 use crate::io::scratch;
+use culvert_conf::config::LingeringClose;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -32,7 +33,14 @@ pub(super) async fn discard_body(front: &mut Front) -> bool {
 /// Closes the connection. Where the client may still be sending, its bytes are taken and forgotten for a while, since closing
 /// on unread bytes resets the connection and with it the answer (RFC 9112 section 9.6).
 pub(super) async fn close(mut front: Front) {
-    if front.ended || (front.body_is_read() && front.inbox.is_empty() && !front.message.unreadable) {
+    let lingering = front.location.as_ref().map_or(LingeringClose::On, |location| location.client.lingering_close);
+    let more_is_known = !front.body_is_read() || !front.inbox.is_empty() || front.message.unreadable;
+    let lingers = match lingering {
+        LingeringClose::Off => false,
+        LingeringClose::On => more_is_known,
+        LingeringClose::Always => true,
+    };
+    if front.ended || !lingers {
         return front.io.farewell();
     }
     let (between, until) = bounds(&front);

@@ -79,6 +79,8 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     let _waiting = Held::new(Tally::Waiting);
     front.idle_since_now(wait);
     let front_is_idle = front.requests > 0;
+    let least = front.location.as_ref().map(|location| location.client.keepalive_min_timeout);
+    let closes_early = sleep_until_drain(shared, Instant::now() + least.unwrap_or_default());
     let arrived = poll_fn(|cx| {
         if let Poll::Ready(read) = front.poll_fill(cx, FIRST_READ_BYTES) {
             return Poll::Ready(matches!(read, Ok(1..)));
@@ -93,8 +95,14 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
         biased;
         arrived = arrived => arrived,
         // A connection that has not asked yet was accepted to be answered; only one between two requests is idle.
-        () = shared.drain.started(), if front_is_idle => false,
+        () = closes_early, if front_is_idle => false,
     }
+}
+
+/// Waits for a graceful stop, and then for the time until which the connection is kept all the same (`keepalive_min_timeout`).
+async fn sleep_until_drain(shared: &Shared, kept_until: Instant) {
+    shared.drain.started().await;
+    tokio::time::sleep_until(kept_until).await;
 }
 
 /// How every connection of HTTP/2 begins (RFC 9113 section 3.4).

@@ -43,6 +43,15 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the head of an interim response.
+pub(super) fn interim(status: u16, headers: &Headers, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("HTTP/1.1 {status:03} {}\r\n", reason(status)).as_bytes());
+    for (name, value) in headers.iter() {
+        push_line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// What `Connection` says.
 pub(super) fn connection(status: u16, keep: bool) -> &'static str {
     match (status, keep) {
