@@ -17,6 +17,8 @@ const SWITCHES: &[&str] = &[
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
+    // Tests make their own.
+    "--ignore-certificate-errors",
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",

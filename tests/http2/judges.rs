@@ -4,7 +4,7 @@ use super::*;
 
 /// Runs a command to its end and gives its standard output.
 #[track_caller]
-fn output(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments);
     let done = run(&command, Deadline::after(Duration::from_secs(60)));

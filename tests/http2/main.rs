@@ -4,6 +4,7 @@ mod attacks;
 mod frames;
 mod judges;
 mod memory;
+mod over_tls;
 
 use std::process::Command;
 use std::thread;
