@@ -161,3 +161,18 @@ fn a_reload_leaves_websockets_in_streams_alone() {
     upstream.sends(&[0x81, 2, b'h', b'o']);
     assert_eq!(client.hears(Kind::Data).payload, [0x81, 2, b'h', b'o']);
 }
+
+#[test]
+fn websockets_pass_through_two_gateways_as_streams_all_the_way() {
+    let world = world!(
+        "log_format told '$server_port $status $http2';
+         access_log {dir}/access.log told;
+         server { listen {address}:8080; http2 on; location / { proxy_pass http://{address}:8081; proxy_http_version 2; } }
+         server { listen {address}:8081; http2 on; location / { proxy_pass http://{address}:9001; } }"
+    );
+    let _echo = culvert_testkit::node::Echo::start(world.at(9001), &[]);
+    assert_eq!(output("node", &["-e", RFC_8441, &url(&world, ""), "50", "20", "2000"]), "done\n");
+    let lines = world.access_log_lines(100);
+    let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((of("8080 101 h2c"), of("8081 101 h2c")), (50, 50), "{lines:?}");
+}
