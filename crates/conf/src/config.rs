@@ -13,6 +13,7 @@ mod main;
 mod proxy;
 mod rewrite;
 mod tls;
+mod try_files;
 mod upstream;
 mod websocket;
 
@@ -36,6 +37,7 @@ pub use proxy::{
 };
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use tls::{SessionCache, TlsCipher, TlsGroup, TlsSettings, VerifyClient};
+pub use try_files::{Candidate, Fallback, TryFiles};
 pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
 pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 

@@ -95,6 +95,7 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         log_subrequest: false,
         log_not_found: true,
         internal: false,
+        try_files: None,
         rewrite_log: false,
         uninitialized_variable_warn: true,
         resolver: None,

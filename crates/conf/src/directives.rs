@@ -34,6 +34,7 @@ pub(crate) mod server_name;
 pub(crate) mod ssl;
 pub(crate) mod ssl_ciphers;
 pub(crate) mod status;
+pub(crate) mod try_files;
 pub(crate) mod types;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
@@ -74,6 +75,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
     Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },
+    Module { name: "ngx_http_try_files_module", rows: try_files::ROWS },
     Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },
     Module { name: "ngx_http_upstream_hc_module: match", rows: health_match::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },

@@ -94,6 +94,7 @@ impl<'w> Scope<'w> {
         let mut location = self.location.clone();
         location.rewrite = Vec::new();
         location.assigns = Vec::new();
+        location.try_files = None;
         if context != Contexts::LOCATION_IF {
             location.handler = crate::config::Handler::None;
         }

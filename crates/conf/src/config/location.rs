@@ -2,7 +2,7 @@
 
 use super::{
     AccessLog, ClientSettings, ConnectShape, ErrorLog, FileSettings, LogFileCache, Place, RequestShape, Resolver,
-    ResponseShape, Step, WebSocketSettings,
+    ResponseShape, Step, TryFiles, WebSocketSettings,
 };
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
@@ -83,6 +83,8 @@ pub struct Location {
     pub log_not_found: bool,
     /// `internal`: only internal redirects lead here; others are answered with 404.
     pub internal: bool,
+    /// `try_files`. Not inherited.
+    pub try_files: Option<Arc<TryFiles>>,
     /// `rewrite_log`.
     pub rewrite_log: bool,
     /// `uninitialized_variable_warn`.

@@ -17,7 +17,7 @@ pub(crate) struct Group {
 
 /// The list.
 pub(crate) const GROUPS: &[Group] = &[
-    Group { planned: true, why: "serving files comes later; Culvert is a gateway", names: &["expires", "try_files"] },
+    Group { planned: true, why: "serving files comes later; Culvert is a gateway", names: &["expires"] },
     Group {
         planned: true,
         why: "compression comes later; what the upstream compressed passes through",

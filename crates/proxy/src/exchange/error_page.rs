@@ -45,7 +45,10 @@ fn send_to(exchange: &mut Exchange, page: &ErrorPage) -> Next {
     match target.first() {
         Some(b'/') => {
             exchange.request.turn_to_get();
-            internal::to_uri(exchange, &target)
+            let next = internal::to_uri(exchange, &target);
+            // To nginx arguments are there, if empty, wherever it has looked for them in a value with variables.
+            exchange.request.has_args |= page.target.as_literal().is_none();
+            next
         }
         Some(b'@') => internal::to_named(exchange, &target),
         _ => {

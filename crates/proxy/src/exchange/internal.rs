@@ -35,6 +35,7 @@ fn change_path(exchange: &mut Exchange, path: &[u8]) -> Option<Next> {
     request.uri = path.into();
     request.unparsed_is_valid = false;
     request.location_is_valid = true;
+    request.uri_behind_alias = false;
     mark_redirected(exchange);
     None
 }

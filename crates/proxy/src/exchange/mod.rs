@@ -35,6 +35,7 @@ mod status_page;
 mod stick;
 mod target;
 mod tries;
+mod try_files;
 mod variables;
 
 pub(crate) use client::Client;

@@ -1,7 +1,7 @@
 //! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
-use super::{Client, Exchange, Next, files, internal, metrics_page, proxy, rewrite, status_page};
+use super::{Client, Exchange, Next, files, internal, metrics_page, proxy, rewrite, status_page, try_files};
 use culvert_conf::config::Handler;
 
 /// Runs the server block's own rewrite steps.
@@ -19,6 +19,12 @@ pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) ->
     }
     if exchange.uri_changed {
         return internal::again(exchange);
+    }
+    let location = exchange.location.clone();
+    if let Some(candidates) = &location.try_files
+        && let Some(next) = try_files::run(exchange, candidates)
+    {
+        return next;
     }
     content(exchange, client).await
 }

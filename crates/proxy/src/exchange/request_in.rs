@@ -32,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) internal: bool,
     /// Whether the location's name is still what the URI begins with; false after `rewrite … break`.
     pub(crate) location_is_valid: bool,
+    /// Whether the URI stands behind the `alias` of a location with an expression: `try_files` found it there.
+    pub(crate) uri_behind_alias: bool,
     /// Whether the path as sent was percent-encoded, so that it must be encoded again when it is sent on.
     pub(crate) quoted: bool,
     /// Whether the path as sent has a plus sign.
@@ -77,6 +79,7 @@ impl Request {
             unparsed_is_valid: true,
             internal: false,
             location_is_valid: true,
+            uri_behind_alias: false,
             quoted: false,
             plus_in_uri: false,
             uri: Box::default(),

@@ -7,7 +7,7 @@ mod open;
 mod path;
 mod plain;
 
-pub(super) use open::{Opened, open};
+pub(super) use open::{OpenError, Opened, open};
 pub(super) use path::{DiskPath, disk_path, real_root, root};
 
 use super::content::{self, Content};

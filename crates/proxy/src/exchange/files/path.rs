@@ -16,6 +16,11 @@ pub(in crate::exchange) struct DiskPath {
 }
 
 impl DiskPath {
+    /// A path that the configuration gives as a whole.
+    pub(in crate::exchange) fn whole(path: &[u8]) -> DiskPath {
+        DiskPath { bytes: path.into(), root_length: path.len() }
+    }
+
     /// The path.
     pub(in crate::exchange) fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.bytes))
@@ -68,6 +73,7 @@ pub(in crate::exchange) fn disk_path(exchange: &Exchange) -> Option<DiskPath> {
             return None;
         }
         RootKind::Alias(length) => length.min(request.uri.len()),
+        RootKind::AliasWhole if request.uri_behind_alias => 0,
         RootKind::AliasWhole => request.uri.len(),
     };
     let mut bytes = root(exchange);
