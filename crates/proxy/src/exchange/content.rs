@@ -5,6 +5,7 @@ use super::client::OutHead;
 use super::filter::Delivery;
 use super::{Client, Exchange, Next, respond};
 use crate::io::Deadline;
+use crate::io::clock::now;
 use crate::observe::error_log::os_error;
 use bytes::Bytes;
 use culvert_conf::config::Level;
@@ -18,7 +19,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What is sent.
 pub(super) enum Content {
@@ -107,7 +107,7 @@ fn poll<C: Client>(
         Poll::Pending => {}
     }
     if client.sent() != before || !deadline.is_set() {
-        deadline.set(Instant::now(), wait);
+        deadline.set(now(), wait);
     }
     ready!(deadline.poll(cx));
     Poll::Ready(End::ClientStalled)

@@ -6,6 +6,7 @@ use super::handshake::{self, Wish};
 use super::relay::{BodyEnd, BodyRelay, Bounds, Ends};
 use super::stick::Binding;
 use super::{Client, Exchange, Next, accel, choose, request_out, respond, response_in, source, target};
+use crate::io::clock::now;
 use crate::tunnel::{Opening, Timeouts};
 use crate::upstream::{Upstream, Way, pool};
 use culvert_conf::config::{Level, Location, ProxyPass};
@@ -90,7 +91,7 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let bounds = Bounds::of(&exchange.location);
     let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
     let binding = Binding::of(exchange, &upstream);
-    let (tried, again, began) = (Tried::new(), None, Instant::now());
+    let (tried, again, began) = (Tried::new(), None, now());
     let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish));
     let way = source::settle(exchange, way);
     let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());

@@ -1,6 +1,7 @@
 //! The tries of a request: which servers, how long each step took, how many bytes went. The `$upstream_*` variables.
 
 use super::Exchange;
+use crate::io::clock::now;
 use crate::upstream::{Connection, Endpoint, Peer, Pick, Upstream};
 use culvert_engine::http1::ResponseHead;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Exchange {
     pub(super) fn note_connected(&mut self, pick: &Pick, reused: bool) {
         if let Some(attempt) = self.tries.last_mut() {
             attempt.peer = Some(pick.peer().clone());
-            attempt.connect_time = Some(if reused { Duration::ZERO } else { attempt.began.elapsed() });
+            attempt.connect_time = Some(if reused { Duration::ZERO } else { now().duration_since(attempt.began) });
         }
     }
 
@@ -73,7 +74,7 @@ impl Exchange {
     pub(super) fn note_head(&mut self, head: &ResponseHead) {
         if let Some(attempt) = self.tries.last_mut() {
             attempt.status = head.status;
-            attempt.header_time = Some(attempt.began.elapsed());
+            attempt.header_time = Some(now().duration_since(attempt.began));
         }
     }
 
@@ -83,7 +84,7 @@ impl Exchange {
             if attempt.status == 0 {
                 attempt.status = status;
             }
-            attempt.response_time.get_or_insert_with(|| attempt.began.elapsed());
+            attempt.response_time.get_or_insert_with(|| now().duration_since(attempt.began));
         }
     }
 }

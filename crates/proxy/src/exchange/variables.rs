@@ -2,6 +2,7 @@
 
 use super::client::OutHead;
 use super::{Exchange, Try, files, route};
+use crate::io::clock::now;
 use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
@@ -59,7 +60,7 @@ impl Exchange {
             Builtin::BytesSent => put_number(out, self.sent.bytes),
             Builtin::Connection => put_number(out, self.client.serial),
             Builtin::ConnectionRequests => put_number(out, request.nth),
-            Builtin::ConnectionTime => put_seconds(out, self.client.opened.elapsed()),
+            Builtin::ConnectionTime => put_seconds(out, now().duration_since(self.client.opened)),
             Builtin::ConnectionsActive => put_number(out, metrics::sum(Tally::Active)),
             Builtin::ConnectionsReading => put_number(out, metrics::sum(Tally::Reading)),
             Builtin::ConnectionsWaiting => put_number(out, metrics::sum(Tally::Waiting)),
@@ -102,7 +103,7 @@ impl Exchange {
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
             Builtin::RequestLength => put_number(out, request.received),
             Builtin::RequestMethod => put(out, Some(request.method()).filter(|method| !method.is_empty())),
-            Builtin::RequestTime => put_seconds(out, request.began.elapsed()),
+            Builtin::RequestTime => put_seconds(out, now().duration_since(request.began)),
             Builtin::RequestUri => put(out, Some(request.unparsed()).filter(|uri| !uri.is_empty())),
             Builtin::Scheme => put_some(out, self.client.scheme().as_bytes()),
             Builtin::ServerAddr => put_ip(out, self.client.local),
@@ -154,7 +155,7 @@ impl Exchange {
                 put_number(out, attempt.response_length);
             }),
             Builtin::UpstreamResponseTime => self.put_tries(out, |attempt, out| {
-                put_time(attempt.response_time.or_else(|| Some(attempt.began.elapsed())), out);
+                put_time(attempt.response_time.or_else(|| Some(now().duration_since(attempt.began))), out);
             }),
             Builtin::UpstreamStatus => self.put_tries(out, |attempt, out| match attempt.status {
                 0 => out.push(b'-'),

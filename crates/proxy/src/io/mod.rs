@@ -2,6 +2,7 @@
 //! deadlines.
 
 mod backlog;
+pub(crate) mod clock;
 mod deadline;
 pub(crate) mod reactor;
 pub(crate) mod scratch;

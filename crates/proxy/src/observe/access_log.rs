@@ -3,6 +3,7 @@
 use super::clock;
 use super::error_log::ErrorSink;
 use super::log_file::{self, LogFile};
+use crate::io::clock::now;
 use culvert_conf::config::Escape;
 use culvert_engine::variable::Builtin;
 use culvert_engine::websocket::{Cause, Close, EndedBy, Summary};
@@ -245,7 +246,7 @@ impl Record {
     fn write_late(&self, late: Late, outcome: &TunnelOutcome, escape: Escape, out: &mut Vec<u8>) {
         let number =
             |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        let lasted = self.began.elapsed().as_millis();
+        let lasted = now().duration_since(self.began).as_millis();
         match late {
             Late::BodyBytesSent => number(outcome.client_sent.saturating_sub(self.head_bytes.into()), out),
             Late::BytesSent => number(outcome.client_sent, out),

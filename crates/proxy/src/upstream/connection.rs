@@ -2,6 +2,7 @@
 
 use super::h2::Stream;
 use super::ports::PortUse;
+use crate::io::clock::now;
 use crate::io::{Backlog, Transport, scratch};
 use crate::lifecycle::worker::Seat;
 use std::io;
@@ -75,7 +76,7 @@ impl Connection {
     }
 
     fn over(io: Wire, seat: Option<Seat>) -> Connection {
-        let born = Instant::now();
+        let born = now();
         Connection {
             io,
             inbox: Vec::new(),

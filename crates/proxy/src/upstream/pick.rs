@@ -4,6 +4,7 @@ use super::fleet::Peer;
 use super::ports::{PortUse, Scarce};
 use super::sticky::Session;
 use super::{Endpoint, Upstream};
+use crate::io::clock::now;
 use culvert_engine::balance::{Ending, PeerId, Request, Ticket, Tried};
 use culvert_engine::websocket::Summary;
 use std::net::IpAddr;
@@ -91,7 +92,7 @@ impl Pick {
     /// Notes that the last byte of the response came.
     pub(crate) fn completed(&mut self) {
         if self.upstream.config.method.metric().is_some() {
-            self.upstream.fleet.state().balancer.completed(&mut self.ticket, Instant::now().into_std());
+            self.upstream.fleet.state().balancer.completed(&mut self.ticket, now().into_std());
         }
     }
 
@@ -100,14 +101,14 @@ impl Pick {
         self.ending = Ending::Good;
         self.tell_answered();
         self.completed();
-        (self.port, self.is_tunnel, self.since) = (port, true, Instant::now());
+        (self.port, self.is_tunnel, self.since) = (port, true, now());
         self.peer.tunnels.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The tunnel has ended, as `summary` tells where its frames were read; `by_server` where they were not. Returns whether
     /// that was the failure that takes the peer out for a while.
     pub(crate) fn tunnel_ended(&mut self, summary: Option<&Summary>, by_server: bool) -> bool {
-        let lived = self.since.elapsed();
+        let lived = now().duration_since(self.since);
         let is_early = self.upstream.config.early_close.as_ref().is_some_and(|rule| match summary {
             Some(summary) => rule.counts(lived, summary),
             None => rule.counts_raw(lived, by_server),
@@ -129,7 +130,7 @@ impl Pick {
             self.upstream.end_session(&session);
         }
         let mut state = self.upstream.fleet.state();
-        let after = state.balancer.done(&mut self.ticket, Instant::now().into_std(), self.ending);
+        let after = state.balancer.done(&mut self.ticket, now().into_std(), self.ending);
         if after.is_gone {
             state.forget_if_gone(self.peer.id);
         }
@@ -177,14 +178,14 @@ impl Pick {
         let usable = |id: &PeerId| !tried.contains(*id) && state.balancer.takes_bound(*id);
         let rival = state.rivals_of(&self.peer).find(usable)?;
         let request = Request { bound: Some(rival), ..Request::new(tried) };
-        let ticket = state.balancer.pick(&request, Instant::now().into_std()).ok()?;
+        let ticket = state.balancer.pick(&request, now().into_std()).ok()?;
         let peer = state.peer(ticket.peer()).expect("the balancer has the fleet's peers and no others");
         Some(Pick::new(self.upstream.clone(), peer, ticket))
     }
 
     fn tell_answered(&mut self) {
         let mut state = self.upstream.fleet.state();
-        if state.balancer.answered(&mut self.ticket, Instant::now().into_std()) {
+        if state.balancer.answered(&mut self.ticket, now().into_std()) {
             state.wake_all();
         }
     }

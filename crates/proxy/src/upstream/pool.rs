@@ -2,6 +2,7 @@
 
 use super::connection::Wire;
 use super::{Connection, Source, Upstream, Way, h2};
+use crate::io::clock::now;
 use culvert_engine::balance::PeerId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -67,7 +68,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
     // A stream of HTTP/2 ends with its request; its connection is kept by others.
     let Wire::Own(transport) = &connection.io else { return };
     let limits = upstream.keepalive;
-    let now = Instant::now();
+    let now = now();
     let worn = connection.requests >= limits.requests || now.duration_since(connection.born) >= limits.time;
     if limits.connections == 0 || worn || !connection.inbox.is_empty() || !connection.outbox.is_empty() {
         return;
@@ -104,7 +105,7 @@ async fn sweep() {
     loop {
         sleep(SWEEP).await;
         let done = POOL.with_borrow_mut(|pool| {
-            let now = Instant::now();
+            let now = now();
             for (_, idle) in &mut pool.idle {
                 idle.retain_mut(|idle| idle.until > now && is_open(&mut idle.connection));
             }

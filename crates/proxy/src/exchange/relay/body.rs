@@ -3,6 +3,7 @@
 use super::{Bounds, Ends};
 use crate::exchange::Client;
 use crate::io::Deadline;
+use crate::io::clock::now;
 use crate::observe::error_log::failure;
 use culvert_engine::http1::{BodyDecoder, Headers};
 use culvert_engine::pace::{Pace, Turn};
@@ -138,7 +139,7 @@ impl BodyRelay {
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let Some((pace, resume)) = &mut self.pace else { return Poll::Ready(usize::MAX) };
         loop {
-            let now = Instant::now();
+            let now = now();
             match pace.turn(now.into_std(), self.length) {
                 Turn::Bytes(bytes) => return Poll::Ready(bytes),
                 Turn::Wait(due) => {
@@ -179,7 +180,7 @@ impl BodyRelay {
     fn check_time(&mut self, cx: &mut Context<'_>, client_is_slow: bool, moved: bool) -> Poll<BodyEnd> {
         let wait = if client_is_slow { self.bounds.client_send_timeout } else { self.bounds.read_timeout };
         if moved || !self.deadline.is_set() {
-            self.deadline.set(Instant::now(), wait);
+            self.deadline.set(now(), wait);
         }
         ready!(self.deadline.poll(cx));
         Poll::Ready(match client_is_slow {

@@ -5,6 +5,7 @@ use crate::exchange::body_in::PumpError;
 use crate::exchange::client::BodyError;
 use crate::exchange::{Client, response_in};
 use crate::io::Deadline;
+use crate::io::clock::now;
 use crate::observe::error_log::failure;
 use culvert_conf::config::Location;
 use culvert_engine::http1::{Headers, ResponseError, ResponseHead, offending_start};
@@ -13,7 +14,6 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 
 /// Why there is no response head.
 pub(in crate::exchange) enum HeadError {
@@ -74,7 +74,7 @@ pub(in crate::exchange) async fn await_head<C: Client>(
 ) -> Result<ResponseHead, HeadError> {
     let deadline = ends.client.lend_deadline();
     let mut wait = HeadWait { bounds, hints, deadline, waiting_for: WaitingFor::Sending, send_error: None };
-    wait.deadline.set(Instant::now(), bounds.send_timeout);
+    wait.deadline.set(now(), bounds.send_timeout);
     let head = poll_fn(|cx| wait.poll(cx, &mut ends)).await;
     ends.client.return_deadline(wait.deadline);
     head
@@ -141,7 +141,7 @@ impl HeadWait {
             WaitingFor::Body => self.bounds.client_body_timeout,
             WaitingFor::Head => self.bounds.read_timeout,
         };
-        self.deadline.set(Instant::now(), wait);
+        self.deadline.set(now(), wait);
     }
 
     fn parse<C: Client>(&self, ends: &mut Ends<'_, C>) -> Result<Option<ResponseHead>, HeadError> {

@@ -4,6 +4,7 @@ use super::connection::Front;
 use super::write_head;
 use crate::exchange::client::{BodyError, BodyPart, Client, OutHead};
 use crate::io::Deadline;
+use crate::io::clock::now;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use std::io;
@@ -72,7 +73,7 @@ impl Client for Front {
     }
 
     fn adopt(&mut self, location: &Arc<Location>) {
-        let age = self.facts.opened.elapsed();
+        let age = now().duration_since(self.facts.opened);
         self.message.keep &= self.requests < location.keepalive_requests
             && !location.keepalive_timeout.is_zero()
             && age < location.keepalive_time

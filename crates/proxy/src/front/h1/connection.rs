@@ -4,6 +4,7 @@ use super::linger;
 use super::read_head::{self, Arrival};
 use crate::exchange::{self, ClientFacts, Exchange, Served};
 use crate::front::h2;
+use crate::io::clock::now;
 use crate::io::{Backlog, Deadline, Transport, scratch};
 use crate::lifecycle::{Shared, worker};
 use crate::observe::metrics::{Held, Tally};
@@ -13,7 +14,6 @@ use culvert_engine::http1::{BodyDecoder, BodyLength};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 
 /// A client connection that speaks HTTP/1.
 pub(crate) struct Front {
@@ -146,6 +146,6 @@ impl Front {
 
     /// How long the connection is kept open between requests.
     pub(super) fn idle_since_now(&mut self, wait: std::time::Duration) {
-        self.deadline.set(Instant::now(), wait);
+        self.deadline.set(now(), wait);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::{Front, Message};
 use crate::exchange::{Exchange, Next};
+use crate::io::clock::now;
 use crate::lifecycle::{Generation, Shared};
 use crate::observe::metrics::{Held, Tally};
 use culvert_conf::config::{HeaderLimits, Level};
@@ -40,7 +41,7 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     if !pipelined && !first_byte(front, site, shared).await {
         return Arrival::Nothing;
     }
-    let began = Instant::now();
+    let began = now();
     let generation = shared.generation.load_full();
     let Some(site) = generation.site_of(site) else { return Arrival::Nothing };
     let server = generation.default_server(site).clone();

@@ -5,6 +5,7 @@
 //! the reactor itself, from the hook that the runtime calls before it parks, and gives tokio a turn every other
 //! millisecond, for its timers and for what other threads say. A [bell](super::bell) rings when that time has come.
 
+use super::super::clock;
 use super::bell::Bell;
 use super::watch::watch;
 use super::{Turned, Wait, machine, turn, wakers, with_state};
@@ -64,6 +65,7 @@ impl Pace {
 
 /// Called before the runtime parks its thread: handles what comes for as long as much comes.
 pub(crate) fn park() {
+    clock::forget();
     loop {
         let stay = with_state(|state| {
             let Some(now) = state.pace.last.filter(|_| state.pace.is_hot()) else { return false };

@@ -20,6 +20,7 @@ pub(crate) use keeper::{Keeper, park};
 pub(crate) use machine::{Machine, Next, close_machines, for_each, run_to_end, visit};
 pub(crate) use wakers::run_woken;
 
+use super::clock;
 use bell::Bell;
 use machine::Machines;
 use rustix::buffer::spare_capacity;
@@ -252,6 +253,7 @@ fn turn(wait: Wait) -> Turned {
     // An interruption by a signal is a turn without events. Nothing else can fail on an epoll descriptor.
     let _ = with(|reactor| epoll::wait(&reactor.epoll, spare_capacity(&mut events), timeout));
     let now = Instant::now();
+    clock::set(now);
     let mut turned = Turned { events: events.len(), tasks: false };
     for event in &events {
         let (flags, data) = (event.flags, event.data);
