@@ -2,12 +2,15 @@
 // A WebSocket client on the real `ws` package, driven line by line: it obeys JSON objects on standard input and prints
 // what happens as JSON objects on standard output. Started by `testkit/src/node.rs`.
 //
-//   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']...
+//   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']... [--insecure] [--h2]
+//
+// With --insecure any certificate is good. With --h2 the WebSocket is a stream of HTTP/2 (RFC 8441), over TLS for wss://.
 //
 // {"text": "…"}  {"fragments": ["a", "b"]}  {"random": BYTES}  {"pieces": [BYTES, FRAMES]}  {"ping": "…"}  {"pong": "…"}
 // {"close": [CODE, "…"]}  {"terminate": true}
 
 const crypto = require('crypto');
+const http2 = require('http2');
 const readline = require('readline');
 const { parseArgs } = require('util');
 const WebSocket = require('ws');
@@ -18,6 +21,8 @@ const { values: options, positionals } = parseArgs({
     deflate: { type: 'boolean', default: false },
     protocol: { type: 'string', multiple: true, default: [] },
     header: { type: 'string', multiple: true, default: [] },
+    insecure: { type: 'boolean', default: false },
+    h2: { type: 'boolean', default: false },
   },
 });
 
@@ -27,11 +32,49 @@ const sha256 = (data) => crypto.createHash('sha256').update(data).digest('hex');
 const headers = Object.fromEntries(
   options.header.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
 );
-const socket = new WebSocket(positionals[0], options.protocol, {
-  perMessageDeflate: options.deflate ? { threshold: 0 } : false,
-  maxPayload: 64 * 1024 * 1024,
-  headers,
-});
+const MAX_PAYLOAD = 64 * 1024 * 1024;
+const socket = options.h2 ? overHttp2(new URL(positionals[0])) : overHttp1();
+
+function overHttp1() {
+  return new WebSocket(positionals[0], options.protocol, {
+    perMessageDeflate: options.deflate ? { threshold: 0 } : false,
+    maxPayload: MAX_PAYLOAD,
+    rejectUnauthorized: !options.insecure,
+    headers,
+  });
+}
+
+function overHttp2(url) {
+  const opened = new WebSocket(null, undefined, { autoPong: true });
+  opened._isServer = false;
+  const session = http2.connect(`${url.protocol === 'wss:' ? 'https' : 'http'}://${url.host}`, {
+    rejectUnauthorized: !options.insecure,
+  });
+  session.on('error', (error) => opened.emit('error', error));
+  session.once('remoteSettings', () => {
+    const stream = session.request(
+      {
+        ':method': 'CONNECT',
+        ':protocol': 'websocket',
+        ':path': url.pathname + url.search,
+        'sec-websocket-version': '13',
+        ...(options.protocol.length ? { 'sec-websocket-protocol': options.protocol.join(', ') } : {}),
+        ...headers,
+      },
+      { endStream: false },
+    );
+    stream.on('error', (error) => opened.emit('error', error));
+    stream.once('response', (response) => {
+      if (response[':status'] !== 200) {
+        say({ event: 'response', status: response[':status'], headers: response });
+        return process.exit(0);
+      }
+      return opened.setSocket(stream, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: MAX_PAYLOAD });
+    });
+  });
+  opened.on('close', () => session.close());
+  return opened;
+}
 
 function sendRandom(length) {
   const data = crypto.randomBytes(length);

@@ -15,6 +15,7 @@
 //! # drop(gateway);
 //! ```
 
+mod authority;
 mod backend;
 mod browser;
 mod client;
@@ -33,6 +34,7 @@ pub mod websocket;
 mod wire;
 mod world;
 
+pub use authority::{Authority, Identity, self_signed};
 pub use backend::{Backend, Connection, Conversation};
 pub use browser::Browser;
 pub use client::Client;

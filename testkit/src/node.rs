@@ -59,6 +59,12 @@ impl Client {
     }
 }
 
+/// Starts a server on node's `http`, `https` or `http2` on `address` and waits until it listens. `options` are those at the top
+/// of `testkit/node/server.js`.
+pub fn server(address: SocketAddr, options: &[&str]) -> Echo {
+    Echo::run(&runner("server.js"), address, options)
+}
+
 /// Starts one replica of a real socket.io server on `address` and waits until it listens. `options` are those at the top
 /// of `testkit/node/socket-io-server.js`.
 pub fn socket_io_server(address: SocketAddr, options: &[&str]) -> Echo {

@@ -11,6 +11,7 @@ mod location;
 mod log;
 mod main;
 mod proxy;
+mod proxy_tls;
 mod rewrite;
 mod tls;
 mod try_files;
@@ -35,6 +36,7 @@ pub use proxy::{
     Bind, BindAddress, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, IgnoredHeaders,
     ProxyProtocol, RequestShape, ResponseShape,
 };
+pub use proxy_tls::ProxyTls;
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use tls::{SessionCache, TlsCipher, TlsGroup, TlsSettings, VerifyClient};
 pub use try_files::{Candidate, Fallback, TryFiles};

@@ -103,7 +103,27 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         client: Arc::new(client()),
         proxy: Arc::new(proxy()),
         files: Arc::new(files(options)),
+        proxy_tls: Arc::new(proxy_tls()),
         websocket: Arc::new(websocket()),
+    }
+}
+
+fn proxy_tls() -> ProxyTls {
+    ProxyTls {
+        name: None,
+        server_name: false,
+        verify: false,
+        verify_depth: 1,
+        trusted_certificate: None,
+        crl: None,
+        certificate: None,
+        key: None,
+        folder: PathBuf::new(),
+        password_file: None,
+        tls_1_2: true,
+        tls_1_3: true,
+        ciphers: Arc::new(TlsCipher::ALL),
+        session_reuse: true,
     }
 }
 

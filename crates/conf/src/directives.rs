@@ -27,6 +27,7 @@ pub(crate) mod proxy_pass;
 pub(crate) mod proxy_redirect;
 pub(crate) mod proxy_request;
 pub(crate) mod proxy_response;
+pub(crate) mod proxy_ssl;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod server;
@@ -72,6 +73,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_proxy_module: response", rows: proxy_response::ROWS },
     Module { name: "ngx_http_proxy_module: cookies", rows: proxy_cookies::ROWS },
     Module { name: "ngx_http_proxy_module: cache", rows: proxy_cache::ROWS },
+    Module { name: "ngx_http_proxy_module: TLS", rows: proxy_ssl::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
     Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },
@@ -99,5 +101,6 @@ pub(crate) fn settle(scope: &mut Scope<'_>) {
         scope.location.access_logs = Arc::new([]);
     }
     proxy::settle_buffers(scope);
+    proxy_ssl::settle(scope);
     websocket::settle_frames(scope);
 }

@@ -5,7 +5,7 @@
 
 use crate::Options;
 use crate::config::{
-    ClientSettings, FileSettings, Level, Location, Main, Map, Place, ProxySettings, Server, SizeValue, Step,
+    ClientSettings, FileSettings, Level, Location, Main, Map, Place, ProxySettings, ProxyTls, Server, SizeValue, Step,
     TlsSettings, Upstream, WebSocketSettings,
 };
 use crate::diagnostic::{Diagnostic, Fault};
@@ -193,6 +193,11 @@ impl<'w> Scope<'w> {
     /// How this block treats connections of clients, to change.
     pub(crate) fn client(&mut self) -> &mut ClientSettings {
         Arc::make_mut(&mut self.location.client)
+    }
+
+    /// What this block says of TLS towards servers, to change.
+    pub(crate) fn proxy_tls(&mut self) -> &mut ProxyTls {
+        Arc::make_mut(&mut self.location.proxy_tls)
     }
 
     /// What this block says about WebSockets, to change.

@@ -1,8 +1,8 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
 use super::{
-    AccessLog, ClientSettings, ConnectShape, ErrorLog, FileSettings, LogFileCache, Place, RequestShape, Resolver,
-    ResponseShape, Step, TryFiles, WebSocketSettings,
+    AccessLog, ClientSettings, ConnectShape, ErrorLog, FileSettings, LogFileCache, Place, ProxyTls, RequestShape,
+    Resolver, ResponseShape, Step, TryFiles, WebSocketSettings,
 };
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
@@ -99,6 +99,8 @@ pub struct Location {
     pub proxy: Arc<ProxySettings>,
     /// Where files are and how they are served, shared in the same way.
     pub files: Arc<FileSettings>,
+    /// Everything that begins with `proxy_ssl_`, shared in the same way.
+    pub proxy_tls: Arc<ProxyTls>,
     /// Everything that begins with `websocket_`, shared in the same way.
     pub websocket: Arc<WebSocketSettings>,
 }
@@ -330,6 +332,16 @@ pub struct ProxyPass {
     pub place: Place,
 }
 
+impl ProxyPass {
+    /// Whether its servers are, or may turn out to be, spoken to over TLS.
+    pub fn is_or_may_be_tls(&self) -> bool {
+        match &self.target {
+            ProxyTarget::Upstream { tls, .. } => *tls,
+            ProxyTarget::Variable(_) => true,
+        }
+    }
+}
+
 /// The address of a `proxy_pass`.
 #[derive(Debug, Clone)]
 pub enum ProxyTarget {
@@ -343,6 +355,8 @@ pub enum ProxyTarget {
         host: Bytes,
         /// `$proxy_port`; empty for a unix socket.
         port: Bytes,
+        /// `https://`.
+        tls: bool,
     },
     /// With variables: the whole URL is rendered per request.
     Variable(Template),

@@ -11,9 +11,9 @@ use culvert_engine::retry::RetryOn;
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("proxy_pass", PASS_BLOCKS, Arity::Exactly(1), super::proxy_pass::proxy_pass).doc(
-        "Hands requests to `http://` and an upstream, a host with an optional port, or `unix:/path`. A path after that \
+        "Hands requests to `http://` or, over TLS, `https://` and an upstream, a host with an optional port, or `unix:/path`. A path after that \
          (after `:` for a socket) replaces what the location's name matched; without one the target goes on as the \
-         client sent it. Variables are allowed anywhere. `https://` is not supported yet.",
+         client sent it. Variables are allowed anywhere.",
     ),
     Row::new("proxy_websocket", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.proxy().websocket = directive.flag(1)?;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 pub(crate) fn proxy_pass(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let url = directive.arg(1);
@@ -26,13 +27,12 @@ pub(crate) fn proxy_pass(scope: &mut Scope<'_>, directive: &Directive) -> Result
 
 fn fixed(scope: &mut Scope<'_>, directive: &Directive, url: &str) -> Result<ProxyTarget, Fault> {
     let has = |scheme: &str| url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
-    if has("https://") {
-        return Err(Fault::at(1, "\"proxy_pass\" to \"https://\" is not supported by Culvert yet"));
-    }
-    if !has("http://") {
-        return Err(Fault::at(1, "invalid URL prefix"));
-    }
-    let rest = &url["http://".len()..];
+    let (tls, rest) = match (has("http://"), has("https://")) {
+        (true, _) => (false, &url["http://".len()..]),
+        (_, true) => (true, &url["https://".len()..]),
+        _ => return Err(Fault::at(1, "invalid URL prefix")),
+    };
+    let default_port = if tls { HTTPS_PORT } else { HTTP_PORT };
     let fault = |why: &str| Fault::at(1, format!("{why} in upstream \"{rest}\""));
     let address = address::parse(rest, Purpose::Url).map_err(fault)?;
     let is_unnamed = matches!(scope.location.kind, LocationKind::Regex(_) | LocationKind::Named)
@@ -45,24 +45,24 @@ fn fixed(scope: &mut Scope<'_>, directive: &Directive, url: &str) -> Result<Prox
         ));
     }
     let authority = rest[..rest.len() - address.uri.len()].to_owned();
-    let (host, port) = shown(&address, &authority);
+    let (host, port) = shown(&address, &authority, default_port);
     let uri = match address.uri.as_str() {
         "" => ProxyUri::Unchanged,
         uri => ProxyUri::Replace(Bytes::copy_from_slice(uri.as_bytes())),
     };
-    let upstream = find_upstream(scope, directive, address, authority)?;
-    Ok(ProxyTarget::Upstream { upstream, uri, host, port })
+    let upstream = find_upstream(scope, directive, address, authority, default_port)?;
+    Ok(ProxyTarget::Upstream { upstream, uri, host, port, tls })
 }
 
 /// `$proxy_host` and `$proxy_port`: the default port is not part of the host.
-fn shown(address: &Address, authority: &str) -> (Bytes, Bytes) {
+fn shown(address: &Address, authority: &str, default_port: u16) -> (Bytes, Bytes) {
     let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     if matches!(address.host, Host::Unix(_)) {
         return (text("localhost"), Bytes::new());
     }
-    let port = address.port.unwrap_or(HTTP_PORT).to_string();
+    let port = address.port.unwrap_or(default_port).to_string();
     match (address.port, authority.rfind(':')) {
-        (Some(HTTP_PORT), Some(colon)) => (text(&authority[..colon]), text(&port)),
+        (Some(port_given), Some(colon)) if port_given == default_port => (text(&authority[..colon]), text(&port)),
         (Some(_), Some(colon)) => (text(authority), text(&authority[colon + 1..])),
         _ => (text(authority), text(&port)),
     }
@@ -74,6 +74,7 @@ fn find_upstream(
     directive: &Directive,
     address: Address,
     authority: String,
+    default_port: u16,
 ) -> Result<usize, Fault> {
     let name = match (&address.host, address.port) {
         (Host::Unix(_), _) => authority.trim_end_matches(':').to_owned(),
@@ -89,7 +90,7 @@ fn find_upstream(
         };
     }
     let place = directive.place.clone();
-    let server = peer(address, authority.trim_end_matches(':').to_owned(), HTTP_PORT, place.clone());
+    let server = peer(address, authority.trim_end_matches(':').to_owned(), default_port, place.clone());
     let known = upstreams.iter().position(|known| known.implicit && known.servers[0].addr == server.addr);
     if let Some(index) = known {
         return Ok(index);

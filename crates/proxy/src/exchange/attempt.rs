@@ -6,7 +6,7 @@ use super::relay::{self, HeadError};
 use super::{Client, Exchange, Next, request_out};
 use crate::io::Unbound;
 use crate::observe::error_log::{failure, os_error};
-use crate::upstream::{ConnectError, Connected, Connection, Pick, Scarce, Unconnected, connect, reuse};
+use crate::upstream::{ConnectError, Connected, Connection, Pick, Scarce, Unconnected, connect, reuse, tls};
 use culvert_conf::config::Level;
 use culvert_engine::balance::{Ending, PeerId};
 use culvert_engine::http1::ResponseHead;
@@ -126,8 +126,11 @@ async fn open<C: Client>(
 
 fn describe(error: &ConnectError) -> (TryFailure, String) {
     match error {
-        ConnectError::Timeout => {
-            (TryFailure::Timeout, "upstream timed out (110: Connection timed out) while connecting to upstream".into())
+        ConnectError::Timeout(doing) => {
+            (TryFailure::Timeout, format!("upstream timed out (110: Connection timed out) while {doing}"))
+        }
+        ConnectError::Tls(error) => {
+            (TryFailure::Error, format!("{} while SSL handshaking to upstream", tls::describe(error)))
         }
         ConnectError::Failed(error) => {
             let reason = os_error(error);

@@ -29,6 +29,7 @@ mod response_in;
 mod rewrite;
 mod route;
 mod secure;
+mod server_tls;
 mod source;
 mod status;
 mod status_page;
@@ -100,6 +101,8 @@ pub(crate) struct Exchange {
     pub(crate) tries: Vec<Try>,
     /// `$proxy_host` and `$proxy_port`, once a `proxy_pass` was reached.
     proxied: Option<(bytes::Bytes, bytes::Bytes)>,
+    /// Whether that was one to `https://`.
+    proxied_by_tls: bool,
     /// The head of the last upstream response.
     upstream_headers: Headers,
     upstream_trailers: Headers,
@@ -239,6 +242,7 @@ impl Exchange {
             sent: Sent::default(),
             tries: Vec::new(),
             proxied: None,
+            proxied_by_tls: false,
             upstream_headers: Headers::default(),
             upstream_trailers: Headers::default(),
             carried: Headers::default(),
@@ -342,10 +346,11 @@ impl Display for Circumstances<'_> {
         }
         if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
             let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);
+            let scheme = if exchange.proxied_by_tls { "https" } else { "http" };
             match attempt.endpoint() {
-                Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"http://unix:{}:{uri}\"", path.display())?,
-                Some(endpoint) => write!(f, ", upstream: \"http://{endpoint}{uri}\"")?,
-                None => write!(f, ", upstream: \"http://{}{uri}\"", attempt.upstream.name)?,
+                Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"{scheme}://unix:{}:{uri}\"", path.display())?,
+                Some(endpoint) => write!(f, ", upstream: \"{scheme}://{endpoint}{uri}\"")?,
+                None => write!(f, ", upstream: \"{scheme}://{}{uri}\"", attempt.upstream.name)?,
             }
         }
         if let Some(host) = exchange.request.head.headers.first("host") {

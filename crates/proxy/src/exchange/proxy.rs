@@ -5,7 +5,7 @@ use super::body_in::{self, RequestBody};
 use super::handshake::{self, Wish};
 use super::relay::{BodyEnd, BodyRelay, Bounds, Ends};
 use super::stick::Binding;
-use super::{Client, Exchange, Next, accel, choose, request_out, respond, response_in, source, target};
+use super::{Client, Exchange, Next, accel, choose, request_out, respond, response_in, server_tls, source, target};
 use crate::io::clock::now;
 use crate::tunnel::{Opening, Timeouts};
 use crate::upstream::{Upstream, Way, pool};
@@ -92,7 +92,7 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
     let binding = Binding::of(exchange, &upstream);
     let (tried, again, began) = (Tried::new(), None, now());
-    let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish));
+    let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish), server_tls::wanted(exchange));
     let way = source::settle(exchange, way);
     let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());
     let tries = 0;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// Chooses the upstream and composes the request's target. The error is the next step instead.
 pub(super) async fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Upstream>, Next> {
     match &pass.target {
-        ProxyTarget::Upstream { upstream, uri, host, port } => {
+        ProxyTarget::Upstream { upstream, uri, host, port, tls } => {
+            exchange.proxied_by_tls = *tls;
             exchange.proxied = Some((host.clone(), port.clone()));
             exchange.request.upstream_uri = compose(exchange, uri);
             Ok(exchange.generation.upstreams[*upstream].clone())
@@ -49,7 +50,11 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
 
 async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
     let text = String::from_utf8_lossy(url).into_owned();
-    let Some(rest) = text.strip_prefix("http://").filter(|rest| !rest.is_empty()) else {
+    let (is_tls, rest) = match text.strip_prefix("https://") {
+        Some(rest) => (true, Some(rest)),
+        None => (false, text.strip_prefix("http://")),
+    };
+    let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
         exchange.log(Level::Error, format_args!("invalid URL prefix in \"{text}\""));
         return Err(Next::Status(500));
     };
@@ -60,7 +65,12 @@ async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8])
         exchange.log(Level::Error, format_args!("invalid port in upstream \"{authority}\""));
         return Err(Next::Status(500));
     }
-    let port = if authority.starts_with("unix:") { String::new() } else { explicit_port.unwrap_or("80").into() };
+    let port = if authority.starts_with("unix:") {
+        String::new()
+    } else {
+        explicit_port.unwrap_or(if is_tls { "443" } else { "80" }).into()
+    };
+    exchange.proxied_by_tls = is_tls;
     exchange.proxied = Some((Bytes::copy_from_slice(authority.as_bytes()), port.clone().into()));
     exchange.request.upstream_uri = match uri {
         "" => compose(exchange, &ProxyUri::Unchanged),

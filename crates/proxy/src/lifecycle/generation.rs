@@ -5,7 +5,8 @@ use crate::observe::log_file::LogFiles;
 use crate::tls::Tls;
 use crate::upstream::Upstream;
 use crate::upstream::discovery::Lookups;
-use culvert_conf::config::{Config, ErrorLog, Server};
+use crate::upstream::tls::ClientTls;
+use culvert_conf::config::{Config, ErrorLog, ProxyTls, Server};
 use culvert_engine::route::ServerNames;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(crate) struct Generation {
     pub(crate) error_sink: ErrorSink,
     /// The open error logs of all locations, by the address of their list.
     pub(crate) error_sinks: HashMap<usize, Arc<ErrorSink>>,
+    /// TLS towards servers, by the address of the settings that it comes of.
+    pub(crate) client_tls: HashMap<usize, Arc<ClientTls>>,
     /// Which site a listener belongs to, by the listener's number; listeners keep their numbers over reloads.
     pub(crate) site_by_listener: Vec<Option<usize>>,
 }
@@ -70,6 +73,11 @@ impl Generation {
     /// The server that answers on a site where no name is known.
     pub(crate) fn default_server(&self, site: usize) -> &Arc<Server> {
         &self.config.http.servers[self.sites[site].default.server]
+    }
+
+    /// TLS towards servers as `settings` want it, which are of a location of this configuration that speaks it.
+    pub(crate) fn client_tls(&self, settings: &Arc<ProxyTls>) -> Option<Arc<ClientTls>> {
+        self.client_tls.get(&Arc::as_ptr(settings).addr()).cloned()
     }
 
     /// The open files of `logs`, a list of this configuration. Locations that inherit a list share its sink.

@@ -6,12 +6,14 @@ use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::tls::Tls;
+use crate::upstream::tls::ClientTls;
 use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
 use culvert_conf::config::{
-    self, AccessLog, AccessTarget, Batch, Config, Listen, ListenAddr, LogTarget, PeerAddr, ServerName,
+    self, AccessLog, AccessTarget, Batch, Config, Handler, Listen, ListenAddr, LogTarget, PeerAddr, ServerName, Step,
 };
 use culvert_engine::route::{NameError, ServerNames};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(super) struct Plan {
     pub(super) listens: Vec<PlannedListen>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) tls: Tls,
+    pub(super) client_tls: HashMap<usize, Arc<ClientTls>>,
     pub(super) logs: LogFiles,
     /// Lines in nginx's form.
     pub(super) warnings: Vec<String>,
@@ -47,9 +50,10 @@ impl Plan {
         let upstreams = plan_upstreams(&config, before, &mut errors);
         let listens = plan_listens(&config, &mut errors, &mut warnings);
         let sites = listens.iter().map(|listen| &listen.site);
+        let client_tls = plan_client_tls(&config, &mut errors);
         let tls = Tls::new(&config, sites, before.map(|before| &before.tls), &mut errors, &mut warnings);
         match errors.is_empty() {
-            true => Ok(Plan { config, listens, upstreams, tls, logs, warnings }),
+            true => Ok(Plan { config, listens, upstreams, tls, client_tls, logs, warnings }),
             false => Err(errors),
         }
     }
@@ -121,6 +125,35 @@ fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec
         Arc::new(Upstream::new(upstream.clone(), planned, before.map(Arc::as_ref)))
     };
     config.http.upstreams.iter().map(plan).collect()
+}
+
+/// TLS towards servers of all locations that speak it, by the address of what they say of it.
+fn plan_client_tls(config: &Config, errors: &mut Vec<String>) -> HashMap<usize, Arc<ClientTls>> {
+    let mut loaded = HashMap::new();
+    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter());
+    locations.for_each(|location| load_client_tls(location, &mut loaded, errors));
+    loaded
+}
+
+fn load_client_tls(location: &config::Location, loaded: &mut HashMap<usize, Arc<ClientTls>>, errors: &mut Vec<String>) {
+    let settings = &location.proxy_tls;
+    if matches!(&location.handler, Handler::Proxy(pass) if pass.is_or_may_be_tls())
+        && let Entry::Vacant(vacant) = loaded.entry(Arc::as_ptr(settings).addr())
+    {
+        match ClientTls::load(settings) {
+            Ok(tls) => _ = vacant.insert(Arc::new(tls)),
+            Err(error) => errors.push(format!("[emerg] {error}")),
+        }
+    }
+    nested(&location.rewrite).for_each(|inner| load_client_tls(inner, loaded, errors));
+}
+
+/// The locations that `if`s of a location make.
+fn nested(steps: &[Step]) -> impl Iterator<Item = &config::Location> {
+    steps.iter().filter_map(|step| match step {
+        Step::If(step) => step.location.as_deref(),
+        _ => None,
+    })
 }
 
 fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {

@@ -149,6 +149,7 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
         upstreams: plan.upstreams,
         lookups: Lookups::default(),
         tls: plan.tls,
+        client_tls: plan.client_tls,
         logs: plan.logs,
         hostname,
         error_sink,

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// A certificate with its chain, and its key.
-pub(super) fn certified(certificate: Text<'_>, key: Text<'_>, passwords: &[Vec<u8>]) -> Result<CertifiedKey, String> {
+pub(crate) fn certified(certificate: Text<'_>, key: Text<'_>, passwords: &[Vec<u8>]) -> Result<CertifiedKey, String> {
     let bytes =
         certificate.read().map_err(|error| cannot_load("certificate", certificate, "BIO_new_file()", &error))?;
     let chain = certificates(&bytes)
@@ -37,7 +37,7 @@ pub(super) fn certified(certificate: Text<'_>, key: Text<'_>, passwords: &[Vec<u
 
 /// A file, or the text itself where a directive says `data:`.
 #[derive(Clone, Copy)]
-pub(super) enum Text<'a> {
+pub(crate) enum Text<'a> {
     File(&'a Path),
     Data(&'a [u8]),
 }
@@ -122,7 +122,7 @@ fn decrypt(pem: &str, passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, S
 }
 
 /// The lines of an `ssl_password_file`.
-pub(super) fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let bytes = read(path).map_err(|error| {
         format!("open() \"{}\" failed ({})", path.display(), crate::observe::error_log::os_error(&error))
     })?;

@@ -13,8 +13,10 @@ mod sessions;
 mod verify;
 
 pub(crate) use facts::TlsFacts;
+pub(crate) use files::{Text, certified, passwords};
 pub(crate) use handshake::shake;
 pub(crate) use server::ServerTls;
+pub(crate) use verify::Judge;
 
 use crate::lifecycle::Site;
 use culvert_conf::config::{Config, Server, SessionCache};

@@ -6,6 +6,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use std::fmt;
 use std::path::Path;
 use webpki::anchor_from_trusted_cert;
 use webpki::{CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList};
@@ -92,27 +93,45 @@ const TOO_LONG: Flaw = Flaw::new(22, "certificate chain too long");
 const EXPIRED: Flaw = Flaw::new(10, "certificate has expired");
 const NOT_YET: Flaw = Flaw::new(9, "certificate is not yet valid");
 
-/// Who judges the certificates of a server's clients.
-pub(super) struct Judge {
+/// Who judges certificates, of a server's clients or of the servers that are asked.
+pub(crate) struct Judge {
     anchors: Vec<TrustAnchor<'static>>,
     trusted: Vec<CertificateDer<'static>>,
     hints: Vec<DistinguishedName>,
     lists: Vec<CertRevocationList<'static>>,
     intermediates_max: usize,
+    /// What the certificates are to be good for.
+    usage: KeyUsage,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Judge {
+    fn empty(usage: KeyUsage, depth: u64, algorithms: WebPkiSupportedAlgorithms) -> Judge {
+        let intermediates_max = usize::try_from(depth).unwrap_or(usize::MAX);
+        let (anchors, trusted, hints, lists) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Judge { anchors, trusted, hints, lists, intermediates_max, usage, algorithms }
+    }
+
+    /// One of servers' certificates: what `proxy_ssl_trusted_certificate`, `_crl` and `_verify_depth` say.
+    pub(crate) fn of_servers(
+        trusted: Option<&Path>,
+        crl: Option<&Path>,
+        depth: u64,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Result<Judge, String> {
+        let mut judge = Judge::empty(KeyUsage::server_auth(), depth, algorithms);
+        if let Some(file) = trusted {
+            judge.trust(file)?;
+        }
+        if let Some(file) = crl {
+            judge.revoke(file)?;
+        }
+        Ok(judge)
+    }
+
     /// Reads the authorities and lists that `settings` name.
     pub(super) fn new(settings: &TlsSettings, algorithms: WebPkiSupportedAlgorithms) -> Result<Judge, String> {
-        let mut judge = Judge {
-            anchors: Vec::new(),
-            trusted: Vec::new(),
-            hints: Vec::new(),
-            lists: Vec::new(),
-            intermediates_max: usize::try_from(settings.verify_depth).unwrap_or(usize::MAX),
-            algorithms,
-        };
+        let mut judge = Judge::empty(KeyUsage::client_auth(), settings.verify_depth, algorithms);
         if let Some(file) = &settings.client_certificate {
             judge.trust(file)?;
             judge.hints = judge.anchors.iter().map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect();
@@ -147,8 +166,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether a chain, the client's own certificate first, leads to an authority that is trusted.
-    pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Flaw> {
+    /// Whether a chain, the other side's own certificate first, leads to an authority that is trusted.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Flaw> {
         let Some((own, others)) = chain.split_first() else { return Ok(()) };
         if self.trusted.iter().any(|trusted| trusted == own) {
             // A self-signed certificate that is trusted itself.
@@ -168,7 +187,7 @@ impl Judge {
             &self.anchors,
             others,
             UnixTime::now(),
-            KeyUsage::client_auth(),
+            self.usage,
             revocation,
             None,
         );
@@ -188,6 +207,12 @@ impl Judge {
             validity if now < validity.not_before.timestamp() => Err(NOT_YET),
             _ => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").field("trusted", &self.trusted.len()).finish_non_exhaustive()
     }
 }
 

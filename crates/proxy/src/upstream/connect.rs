@@ -4,7 +4,8 @@
 //! (RFC 8305): whichever connects first has the request, and the other attempt is given up.
 
 use super::h2::{self, Taken};
-use super::ports::Scarce;
+use super::ports::{PortUse, Scarce};
+use super::tls::Offer;
 use super::way::Protocols;
 use super::{Connection, Endpoint, Pick, Upstream, Way, pool};
 use crate::io::{Socket, Transport};
@@ -19,10 +20,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Why a peer could not be connected to.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
-    /// Nothing answered within `proxy_connect_timeout`.
-    Timeout,
+    /// `proxy_connect_timeout` was over while this was being done.
+    Timeout(&'static str),
     /// The system said no.
     Failed(io::Error),
+    /// The handshake of TLS failed.
+    Tls(io::Error),
     /// It does not speak HTTP/2, or breaks off at once.
     Http2(io::Error),
 }
@@ -42,6 +45,8 @@ impl From<ConnectError> for Unconnected {
     }
 }
 
+const CONNECTING: &str = "connecting to upstream";
+
 /// How long the first address has to itself: RFC 8305 section 5, `Connection Attempt Delay`.
 const HEAD_START: Duration = Duration::from_millis(250);
 
@@ -57,60 +62,91 @@ pub(crate) struct Connected {
 
 /// A connection to the picked peer that there is already: an idle one, or a stream on one that others use too.
 pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Connection> {
+    let own = || pool::take(upstream, pick.peer().id, way);
     if way.protocols == Protocols::Http1 {
-        return pool::take(upstream, pick.peer().id, way);
+        return own();
     }
     match h2::take(&way.route(pick.endpoint()), way.is_websocket) {
         Taken::Stream(stream) => Some(Connection::shared(stream)),
-        Taken::NoWebSockets | Taken::Http1 => pool::take(upstream, pick.peer().id, way),
-        Taken::Nothing => None,
+        Taken::Nothing if way.protocols == Protocols::Http2 => None,
+        _ => own(),
     }
 }
 
 /// Connects to the picked peer. The pick may be another one afterwards, on another address of the same server.
 pub(crate) async fn connect(pick: &mut Pick, tried: &Tried, way: &Way) -> Result<Connected, Unconnected> {
     let until = Instant::now() + way.connect_timeout;
-    if way.protocols == Protocols::Http1 {
-        return own(pick, tried, way, until).await;
-    }
-    match share(pick, tried, way, until).await? {
+    let shared = if way.protocols == Protocols::Http1 { None } else { share(pick, tried, way, until).await? };
+    match shared {
         Some(connected) => Ok(connected),
-        None => own(pick, tried, way, until).await,
+        None => {
+            let transport = dial(pick, tried, way, until).await?;
+            let (transport, _) = secure(way, transport, way.own_offer, until).await?;
+            let (port, scarce) = pick.take_port();
+            Ok(own(way, transport, (port, scarce)))
+        }
     }
 }
 
-/// Makes a connection for one request at a time.
-async fn own(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Connected, Unconnected> {
-    let mut connection = Connection::new(dial(pick, tried, way, until).await?);
-    let (port, scarce) = pick.take_port();
-    connection.port = port;
-    Ok(Connected { connection, scarce, reused: false })
+/// A connection for one request at a time.
+fn own(way: &Way, transport: Transport, (port, scarce): (Option<PortUse>, Option<Scarce>)) -> Connected {
+    let mut connection = Connection::new(transport);
+    (connection.port, connection.secure) = (port, way.secure.clone());
+    Connected { connection, scarce, reused: false }
 }
 
-/// Begins a stream on a connection of HTTP/2, which is made unless somebody else has just made it. `None` where the server
-/// takes no WebSockets as streams.
+/// Begins a stream on a connection of HTTP/2, which is made unless somebody else has just made it. `None` where the request needs
+/// a connection of its own: the server chooses HTTP/1.1, or takes no WebSockets as streams.
 async fn share(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Option<Connected>, Unconnected> {
     let route = way.route(pick.endpoint());
+    if let Taken::Http1 = h2::take(&route, way.is_websocket) {
+        return Ok(None);
+    }
     let turnstile = h2::turnstile(&route);
-    let _turn = timeout_at(until, turnstile.lock()).await.map_err(|_| ConnectError::Timeout)?;
-    let (taken, scarce, reused) = match h2::take(&route, way.is_websocket) {
-        Taken::Nothing => {
-            let transport = dial(pick, tried, way, until).await?;
-            let (port, scarce) = pick.take_port();
-            let opening = h2::open(transport, way.scheme(), pick.upstream().keepalive, port);
-            let session = match timeout_at(until, opening).await {
-                Ok(Ok(session)) => session,
-                Ok(Err(error)) => return Err(ConnectError::Http2(error).into()),
-                Err(Elapsed { .. }) => return Err(ConnectError::Timeout.into()),
-            };
-            (h2::add(&way.route(pick.endpoint()), session, way.is_websocket), scarce, false)
-        }
-        taken => (taken, None, true),
+    let _turn = timeout_at(until, turnstile.lock()).await.map_err(|_| ConnectError::Timeout(CONNECTING))?;
+    match h2::take(&route, way.is_websocket) {
+        Taken::Nothing => begin(pick, tried, way, until).await,
+        taken => taken_stream(taken, None, true),
+    }
+}
+
+/// Makes a connection that others may share.
+async fn begin(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Option<Connected>, Unconnected> {
+    let transport = dial(pick, tried, way, until).await?;
+    let (transport, is_http2) = secure(way, transport, way.shared_offer(), until).await?;
+    let (port, scarce) = pick.take_port();
+    let route = way.route(pick.endpoint());
+    if !is_http2 {
+        h2::note_http1(&route);
+        return Ok(Some(own(way, transport, (port, scarce))));
+    }
+    let opening = h2::open(transport, way.scheme(), pick.upstream().keepalive, port);
+    let session = match timeout_at(until, opening).await {
+        Ok(session) => session.map_err(ConnectError::Http2)?,
+        Err(Elapsed { .. }) => return Err(ConnectError::Timeout(CONNECTING).into()),
     };
+    taken_stream(h2::add(&route, session, way.is_websocket), scarce, false)
+}
+
+fn taken_stream(taken: Taken, scarce: Option<Scarce>, reused: bool) -> Result<Option<Connected>, Unconnected> {
     match taken {
         Taken::Stream(stream) => Ok(Some(Connected { connection: Connection::shared(stream), scarce, reused })),
         Taken::NoWebSockets | Taken::Http1 => Ok(None),
         Taken::Nothing => Err(ConnectError::Http2(io::Error::other("it takes no streams")).into()),
+    }
+}
+
+/// Makes TLS of the connection, where the way is by TLS. The second value says that HTTP/2 is to be spoken on it.
+async fn secure(
+    way: &Way,
+    transport: Transport,
+    offer: Offer,
+    until: Instant,
+) -> Result<(Transport, bool), ConnectError> {
+    let Some(secure) = &way.secure else { return Ok((transport, way.protocols == Protocols::Http2)) };
+    match timeout_at(until, secure.handshake(transport, offer)).await {
+        Ok(made) => made.map_err(ConnectError::Tls),
+        Err(Elapsed { .. }) => Err(ConnectError::Timeout("SSL handshaking to upstream")),
     }
 }
 
@@ -127,7 +163,7 @@ fn within(opened: Result<io::Result<Transport>, Elapsed>) -> Result<Transport, U
     match opened {
         Ok(Ok(transport)) => Ok(transport),
         Ok(Err(error)) => Err(ConnectError::Failed(error).into()),
-        Err(Elapsed { .. }) => Err(ConnectError::Timeout.into()),
+        Err(Elapsed { .. }) => Err(ConnectError::Timeout(CONNECTING).into()),
     }
 }
 
@@ -174,7 +210,7 @@ async fn race(pick: &mut Pick, tried: &Tried, until: Instant, way: &Way) -> Resu
             rival.ends(Ending::Failed);
             let error = match (lost, first_error) {
                 (Ok(_), Some(error)) => ConnectError::Failed(error),
-                _ => ConnectError::Timeout,
+                _ => ConnectError::Timeout(CONNECTING),
             };
             Err(Unconnected { error, rival: Some(rival.peer().id) })
         }

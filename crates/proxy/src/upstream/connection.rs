@@ -2,6 +2,7 @@
 
 use super::h2::Stream;
 use super::ports::PortUse;
+use super::tls::Secure;
 use crate::io::clock::now;
 use crate::io::{Backlog, Transport, scratch};
 use crate::lifecycle::worker::Seat;
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) sent: u64,
     /// Its source port; a tunnel's pick takes it over.
     pub(crate) port: Option<PortUse>,
+    /// As whom and to whom it was made over TLS.
+    pub(super) secure: Option<Secure>,
     /// A stream of HTTP/2 has none: its connection has.
     _seat: Option<Seat>,
 }
@@ -86,6 +89,7 @@ impl Connection {
             received: 0,
             sent: 0,
             port: None,
+            secure: None,
             _seat: seat,
         }
     }

@@ -24,6 +24,7 @@ mod settings;
 mod sticky;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 mod way;
 
 pub(crate) use connect::{ConnectError, Connected, Unconnected, connect, reuse};

@@ -43,14 +43,17 @@ thread_local! {
 /// How often connections are looked through that their servers may have closed meanwhile.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Takes the idle connection to `peer` that was used last, if there is one and it is still open.
+/// Takes the idle connection to `peer`, by the same TLS if any, that was used last, if there is one and it is still open.
 pub(super) fn take(upstream: &Upstream, peer: PeerId, way: &Way) -> Option<Connection> {
     if upstream.keepalive.connections == 0 || way.is_private() {
         return None;
     }
     POOL.with_borrow_mut(|pool| {
         let (_, idle) = pool.idle.iter_mut().find(|(id, _)| *id == upstream.id)?;
-        while let Some(at) = idle.iter().rposition(|idle| idle.peer == peer && idle.source == way.source) {
+        let secure = way.secure.as_ref();
+        let fits =
+            |idle: &Idle| idle.peer == peer && idle.source == way.source && idle.connection.secure.as_ref() == secure;
+        while let Some(at) = idle.iter().rposition(fits) {
             let mut found = idle.remove(at).expect("the position was just found");
             if is_open(&mut found.connection) {
                 return Some(found.connection);

@@ -1,6 +1,7 @@
-//! How a location speaks to its servers: by which protocol, and what tells one connection from another.
+//! How a location speaks to its servers: by which protocol, over TLS or not, and what tells one connection from another.
 
 use super::Endpoint;
+use super::tls::{Offer, Secure};
 use culvert_conf::config::{HttpVersion, ProxySettings};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ pub(crate) struct Way {
     pub(super) protocols: Protocols,
     /// The request opens a WebSocket, which HTTP/2 has a form for if the server takes it (RFC 8441).
     pub(super) is_websocket: bool,
+    /// TLS, and as whom and to whom.
+    pub(super) secure: Option<Secure>,
+    /// What a server is offered on a connection of HTTP/1.
+    pub(super) own_offer: Offer,
     /// `proxy_connect_timeout`.
     pub(super) connect_timeout: Duration,
     /// `proxy_socket_keepalive`.
@@ -30,6 +35,8 @@ pub(super) enum Protocols {
     Http1,
     /// HTTP/2: by agreement over TLS, with prior knowledge without.
     Http2,
+    /// Whichever the server chooses, over TLS.
+    Either,
 }
 
 /// What kind of request it is, as far as the connection is concerned.
@@ -45,14 +52,23 @@ pub(crate) enum Purpose {
 
 impl Way {
     /// The way that `settings` want for a request of this kind.
-    pub(crate) fn of(settings: &ProxySettings, purpose: Purpose) -> Way {
-        let protocols = match (settings.http_version, purpose) {
-            (_, Purpose::Upgrade) | (HttpVersion::V1_0 | HttpVersion::V1_1 | HttpVersion::Auto, _) => Protocols::Http1,
-            (HttpVersion::V2, _) => Protocols::Http2,
+    pub(crate) fn of(settings: &ProxySettings, purpose: Purpose, secure: Option<Secure>) -> Way {
+        let version = settings.http_version;
+        let protocols = match (version, purpose, &secure) {
+            (HttpVersion::V1_0 | HttpVersion::V1_1, ..) | (_, Purpose::Upgrade, _) => Protocols::Http1,
+            (HttpVersion::V2, ..) => Protocols::Http2,
+            (HttpVersion::Auto, _, Some(_)) => Protocols::Either,
+            (HttpVersion::Auto, _, None) => Protocols::Http1,
+        };
+        let own_offer = match version {
+            HttpVersion::V1_0 | HttpVersion::V1_1 => Offer::Nothing,
+            HttpVersion::V2 | HttpVersion::Auto => Offer::Http1,
         };
         Way {
             protocols,
             is_websocket: purpose == Purpose::WebSocket,
+            secure,
+            own_offer,
             connect_timeout: settings.connect_timeout,
             socket_keepalive: settings.socket_keepalive,
             source: None,
@@ -72,12 +88,22 @@ impl Way {
 
     /// Where a connection by this way to `endpoint` leads.
     pub(super) fn route(&self, endpoint: &Endpoint) -> Route {
-        Route { endpoint: endpoint.clone(), source: self.source, greeting: self.greeting.clone() }
+        Route {
+            endpoint: endpoint.clone(),
+            secure: self.secure.clone(),
+            source: self.source,
+            greeting: self.greeting.clone(),
+        }
+    }
+
+    /// What a server is offered on a connection that may be shared.
+    pub(super) fn shared_offer(&self) -> Offer {
+        if self.protocols == Protocols::Http2 { Offer::Http2 } else { Offer::Either }
     }
 
     /// `:scheme`.
     pub(super) fn scheme(&self) -> &'static str {
-        "http"
+        if self.secure.is_some() { "https" } else { "http" }
     }
 }
 
@@ -85,6 +111,7 @@ impl Way {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     endpoint: Endpoint,
+    secure: Option<Secure>,
     source: Option<Source>,
     greeting: Option<Arc<[u8]>>,
 }

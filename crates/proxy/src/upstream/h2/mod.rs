@@ -21,5 +21,5 @@ pub(super) use session::open;
 pub(crate) use sessions::close;
 #[cfg(test)]
 pub(crate) use sessions::open_again;
-pub(super) use sessions::{Taken, add, take, turnstile};
+pub(super) use sessions::{Taken, add, note_http1, take, turnstile};
 pub(crate) use stream::Stream;

@@ -34,7 +34,6 @@ thread_local! {
 /// How often the book is looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 
-#[expect(dead_code, reason = "as `note_http1`")]
 /// For how long a server that chose HTTP/1.1 is taken to go on doing so.
 const MEMORY: Duration = Duration::from_secs(60);
 
@@ -114,7 +113,6 @@ pub(in crate::upstream) fn add(route: &Route, mut session: Session, for_websocke
 }
 
 /// Notes that the server has chosen HTTP/1.1.
-#[expect(dead_code, reason = "TLS to servers, by which they choose, comes next")]
 pub(in crate::upstream) fn note_http1(route: &Route) {
     change(|book| book.group(route).http1_until = Some(Instant::now() + MEMORY));
 }
