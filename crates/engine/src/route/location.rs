@@ -51,8 +51,9 @@ pub enum Choice {
     Location {
         /// The location.
         id: usize,
-        /// What the groups of the last pattern matched, if one did: the location's own, or that of one around it.
-        captures: Option<Captures>,
+        /// What the groups of the patterns matched that led there, outermost first: each location with a pattern, the last
+        /// one or those around it.
+        matches: Vec<(usize, Captures)>,
     },
     /// The URI lacks only the slash at the end of this location's name: answer with a redirect to it.
     AddSlash {
@@ -123,19 +124,19 @@ impl LocationTree {
     pub fn find(&self, uri: &[u8]) -> Result<Choice, TooSlow> {
         Ok(match self.search(uri)? {
             Search::Nothing => Choice::Server,
-            Search::Open(found) | Search::Final(found) => Choice::Location { id: found.id, captures: found.captures },
+            Search::Open(found) | Search::Final(found) => Choice::Location { id: found.id, matches: found.matches },
             Search::AddSlash(id) => Choice::AddSlash { id },
         })
     }
 
     fn search(&self, uri: &[u8]) -> Result<Search, TooSlow> {
         let (mut result, stops_regex) = match self.longest(uri) {
-            Longest::Exact(id) => return Ok(Search::Final(Found { id, captures: None })),
+            Longest::Exact(id) => return Ok(Search::Final(Found::new(id))),
             Longest::AddSlash(id) => return Ok(Search::AddSlash(id)),
             Longest::Nothing => (Search::Nothing, false),
             Longest::Prefix { id, stops_regex } => {
                 let nested = self.search_inside(id, uri)?;
-                (nested.or(Found { id, captures: None }), stops_regex)
+                (nested.or(Found::new(id)), stops_regex)
             }
         };
         if stops_regex || result.is_final() {
@@ -209,7 +210,13 @@ enum Longest {
 
 struct Found {
     id: usize,
-    captures: Option<Captures>,
+    matches: Vec<(usize, Captures)>,
+}
+
+impl Found {
+    fn new(id: usize) -> Found {
+        Found { id, matches: Vec::new() }
+    }
 }
 
 enum Search {
@@ -237,12 +244,13 @@ impl Search {
     /// The result where the pattern of `id` matched and this was found inside. Whatever it is, it is final; a redirect that
     /// was found inside a pattern is not made, as in nginx, and its location answers.
     fn inside_pattern(self, id: usize, captures: Captures) -> Search {
-        let found = match self {
-            Search::Nothing => Found { id, captures: None },
+        let mut found = match self {
+            Search::Nothing => Found::new(id),
             Search::Open(found) | Search::Final(found) => found,
-            Search::AddSlash(id) => Found { id, captures: None },
+            Search::AddSlash(id) => Found::new(id),
         };
-        Search::Final(Found { captures: found.captures.or(Some(captures)), ..found })
+        found.matches.insert(0, (id, captures));
+        Search::Final(found)
     }
 }
 

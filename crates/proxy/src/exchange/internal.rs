@@ -59,6 +59,7 @@ pub(super) fn to_named(exchange: &mut Exchange, name: &[u8]) -> Next {
         Some(id) => {
             exchange.location = server.locations[id].clone();
             exchange.uri_changed = false;
+            exchange.upstream_is_lost = false;
             mark_redirected(exchange);
             Next::Enter
         }

@@ -125,6 +125,9 @@ pub(crate) struct Exchange {
     changes_left: u8,
     /// The rewrite steps changed the URI, so that its location is to be chosen anew.
     uri_changed: bool,
+    /// An `if` with a `proxy_pass` held, and then one that has none, in a location that has none: nginx still hands the
+    /// request on, to nowhere.
+    upstream_is_lost: bool,
     /// `Location` of the next response of the gateway's own.
     redirect_to: Option<Vec<u8>>,
     /// `$limit_rate`, where a `set` gave it a value: bytes per second, 0 for no limit.
@@ -253,6 +256,7 @@ impl Exchange {
             error_page_used: false,
             changes_left: internal::CHANGES_MAX,
             uri_changed: false,
+            upstream_is_lost: false,
             redirect_to: None,
             limit_rate: None,
             unsatisfied_length: None,

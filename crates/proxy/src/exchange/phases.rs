@@ -2,7 +2,7 @@
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
 use super::{Client, Exchange, Next, files, internal, metrics_page, proxy, rewrite, status_page, try_files};
-use culvert_conf::config::Handler;
+use culvert_conf::config::{Handler, Level};
 
 /// Runs the server block's own rewrite steps.
 pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
@@ -36,6 +36,10 @@ async fn content<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
         Handler::StubStatus => status_page::answer(exchange),
         Handler::Metrics => metrics_page::answer(exchange),
         Handler::EmptyGif => files::empty_gif(exchange, client).await,
+        Handler::None if exchange.upstream_is_lost => {
+            exchange.log(Level::Alert, "no upstream configuration");
+            Next::Status(500)
+        }
         Handler::None => files::serve(exchange, client).await,
     }
 }

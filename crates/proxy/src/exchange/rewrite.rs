@@ -2,7 +2,7 @@
 
 use super::respond::Reply;
 use super::{Exchange, Next, files_test};
-use culvert_conf::config::{AfterRewrite, Condition, If, Level, Return, Rewrite, SetTarget, Step};
+use culvert_conf::config::{AfterRewrite, Condition, Handler, If, Level, Return, Rewrite, SetTarget, Step};
 use culvert_engine::pattern::{Captures, Pattern, TooSlow};
 use culvert_engine::rewrite::{join_args, render_escaped, unescape_redirect};
 use culvert_engine::template::Template;
@@ -70,6 +70,9 @@ impl Run<'_> {
             return Continue(());
         }
         if let Some(location) = &step.location {
+            let had_upstream = matches!(self.exchange.location.handler, Handler::Proxy(_));
+            let lost = had_upstream || self.exchange.upstream_is_lost;
+            self.exchange.upstream_is_lost = lost && matches!(location.handler, Handler::None);
             self.exchange.location = location.clone();
         }
         self.steps(&step.steps)

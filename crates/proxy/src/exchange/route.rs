@@ -34,13 +34,14 @@ pub(super) fn choose_server(generation: &Generation, site: usize, host: Option<&
 pub(super) fn locate(exchange: &mut Exchange) -> Next {
     let server = exchange.server.clone();
     exchange.uri_changed = false;
+    exchange.upstream_is_lost = false;
     match server.tree.find(&exchange.request.uri) {
         Ok(Choice::Server) => exchange.location = server.root.clone(),
-        Ok(Choice::Location { id, captures }) => {
+        Ok(Choice::Location { id, matches }) => {
             exchange.location = server.locations[id].clone();
-            if let Some(captures) = captures {
+            for (matched, captures) in matches {
                 *exchange.captures.get_mut() = captures;
-                exchange.assign(&exchange.location.assigns);
+                exchange.assign(&server.locations[matched].assigns);
             }
         }
         Ok(Choice::AddSlash { id }) => {

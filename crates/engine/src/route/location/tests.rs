@@ -109,9 +109,9 @@ fn the_longest_prefix_wins_whatever_stands_between() {
 #[test]
 fn the_first_pattern_wins_and_its_captures_are_kept() {
     let tree = tree(&flat(&["/", r"~^/u/(\w+)", r"~^/u"]));
-    let Choice::Location { id, captures } = tree.find(b"/u/anna").expect("fast") else { panic!("a location") };
+    let Choice::Location { id, matches } = tree.find(b"/u/anna").expect("fast") else { panic!("a location") };
     assert_eq!(id, 1);
-    assert_eq!(captures.expect("a pattern matched").get(1), Some(&b"anna"[..]));
+    assert_eq!(matches[0].1.get(1), Some(&b"anna"[..]));
     assert_eq!(find(&tree, "/u"), "2");
 }
 
@@ -141,7 +141,9 @@ fn an_exact_name_inside_is_final() {
 fn a_pattern_is_searched_inside_and_keeps_its_captures() {
     let tree = tree(&[block("~^/(a+)", &flat(&["/a/b", "~^/a/(c)"]))]);
     let choose = |uri: &str| match tree.find(uri.as_bytes()).expect("fast") {
-        Choice::Location { id, captures } => (id, captures.and_then(|captures| captures.get(1).map(<[u8]>::to_vec))),
+        Choice::Location { id, matches } => {
+            (id, matches.last().and_then(|(_, captures)| captures.get(1).map(<[u8]>::to_vec)))
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(choose("/aa"), (0, Some(b"aa".to_vec())));
