@@ -3,6 +3,7 @@
 mod command_line;
 mod logs;
 mod privileges;
+mod process;
 mod reloading;
 mod starting;
 mod stopping;

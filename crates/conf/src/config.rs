@@ -31,7 +31,7 @@ pub use log::{
     AccessLog, AccessTarget, Batch, ErrorLog, Escape, Level, LogCondition, LogFileCache, LogFormat, LogTarget, Syslog,
     SyslogServer,
 };
-pub use main::{Main, User};
+pub use main::{CpuAffinity, Main, User};
 pub use proxy::{
     Bind, BindAddress, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, IgnoredHeaders,
     ProxyProtocol, RequestShape, ResponseShape,

@@ -26,6 +26,10 @@ pub(crate) fn main(options: &Options) -> Main {
         user: None,
         pid: Some(options.prefix.join(format!("logs/{}.pid", options.program))),
         daemon: true,
+        worker_cpu_affinity: CpuAffinity::Anywhere,
+        worker_priority: 0,
+        worker_rlimit_core: None,
+        working_directory: None,
         error_log: Arc::new([ErrorLog { target: error_log_target(options), level: Level::Error }]),
     }
 }

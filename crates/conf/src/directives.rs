@@ -19,6 +19,7 @@ pub(crate) mod log_target;
 pub(crate) mod map;
 pub(crate) mod metrics;
 pub(crate) mod no_effect;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod proxy_cache;
 pub(crate) mod proxy_cookies;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 /// nginx's modules, then Culvert's own, in the order of the reference.
 pub(crate) const MODULES: &[Module] = &[
     Module { name: "core", rows: core::ROWS },
+    Module { name: "core: the process", rows: process::ROWS },
     Module { name: "ngx_http_core_module", rows: http_core::ROWS },
     Module { name: "ngx_http_core_module: server", rows: server::ROWS },
     Module { name: "ngx_http_core_module: location", rows: location::ROWS },

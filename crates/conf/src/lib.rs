@@ -95,11 +95,14 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         matches: Vec::new(),
         suggestions: Suggestions::default(),
         diagnostics,
+        thread_pools: Vec::new(),
     };
     world.variables.note_definitions(&items);
     let location = defaults::location(options, world.main.error_log.clone());
     let server = defaults::server(&location, PathBuf::new());
-    Scope::new(&mut world, server, location).walk(&items);
+    let mut scope = Scope::new(&mut world, server, location);
+    scope.walk(&items);
+    directives::process::settle(&mut scope, &items);
     finish(world, sources, incomplete)
 }
 

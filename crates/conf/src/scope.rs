@@ -41,6 +41,8 @@ pub(crate) struct World {
     /// What misspelt names may have meant.
     pub(crate) suggestions: Suggestions,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The names of `thread_pool`s.
+    pub(crate) thread_pools: Vec<String>,
 }
 
 /// One block while it is read.

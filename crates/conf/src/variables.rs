@@ -249,8 +249,6 @@ fn unknown_variable(draft: &Draft, defined: &[&str], suggestions: &mut Suggestio
 const NGINX_ONLY: &[&str] = &[
     "ancient_browser",
     "cache_",
-    "date_gmt",
-    "date_local",
     "fastcgi_",
     "geoip_",
     "gzip_ratio",

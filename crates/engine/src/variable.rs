@@ -73,6 +73,8 @@ builtins! {
     ContentLength "content_length" "The request's `Content-Length` header.";
     ContentType "content_type" "The request's `Content-Type` header.";
     DocumentRoot "document_root" "The folder of the current location's files: what `root` or `alias` says.";
+    DateGmt "date_gmt" "The current time in GMT: `Sunday, 22-Nov-2026 07:00:00 GMT`.";
+    DateLocal "date_local" "The current local time in the same form.";
     DocumentUri "document_uri" "The same as `$uri`.";
     Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
     Hostname "hostname" "The machine's host name.";

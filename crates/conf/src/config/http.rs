@@ -91,6 +91,28 @@ pub struct Server {
     pub place: Place,
 }
 
+impl Server {
+    /// All that may hold for a request: the server's own, its locations, and the `if` blocks in them.
+    pub fn every_location(&self) -> Vec<&Arc<Location>> {
+        let mut found: Vec<&Arc<Location>> = self.locations.iter().chain([&self.root]).collect();
+        let mut next = 0;
+        while let Some(&location) = found.get(next) {
+            gather_ifs(&location.rewrite, &mut found);
+            next += 1;
+        }
+        found
+    }
+}
+
+fn gather_ifs<'a>(steps: &'a [Step], found: &mut Vec<&'a Arc<Location>>) {
+    for step in steps {
+        if let Step::If(inner) = step {
+            found.extend(&inner.location);
+            gather_ifs(&inner.steps, found);
+        }
+    }
+}
+
 /// One name of a server.
 #[derive(Debug, Clone)]
 pub enum ServerName {

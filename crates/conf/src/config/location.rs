@@ -168,7 +168,7 @@ pub enum ErrorPageStatus {
 }
 
 /// `server_tokens`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerTokens {
     /// Name and version.
     On,
@@ -176,6 +176,8 @@ pub enum ServerTokens {
     Off,
     /// Name, version and build, as nginx's `build`.
     Build,
+    /// A text of one's own, as in NGINX Plus. Where it is empty there is no `Server` header.
+    Text(Template),
 }
 
 /// `add_header`.

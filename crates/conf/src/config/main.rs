@@ -22,8 +22,28 @@ pub struct Main {
     pub pid: Option<PathBuf>,
     /// `daemon`: whether to leave the terminal.
     pub daemon: bool,
+    /// `worker_cpu_affinity`.
+    pub worker_cpu_affinity: CpuAffinity,
+    /// `worker_priority`: the nice value.
+    pub worker_priority: i32,
+    /// `worker_rlimit_core` in bytes.
+    pub worker_rlimit_core: Option<u64>,
+    /// `working_directory`, absolute.
+    pub working_directory: Option<PathBuf>,
     /// `error_log` of the main context.
     pub error_log: Arc<[ErrorLog]>,
+}
+
+/// Which CPUs worker threads run on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CpuAffinity {
+    /// Wherever the kernel puts them.
+    #[default]
+    Anywhere,
+    /// One CPU each: of all that the process may use, or of these among them.
+    Auto(Option<Vec<usize>>),
+    /// These CPUs for each thread; the last list holds for all further ones. An empty list is any CPU.
+    Masks(Vec<Vec<usize>>),
 }
 
 /// The `user` directive.

@@ -38,7 +38,8 @@ pub(crate) const ROWS: &[Row] = &[
     .doc("Whether absolute redirects made by the gateway name the first `server_name` instead of the request's host."),
     Row::new("server_tokens", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), server_tokens).default("on").doc(
         "What the `Server` header and error pages tell: `on` name and version, `off` the name, `build` the build \
-             as well.",
+             as well. As in the commercial edition it may be a text with variables (`server_tokens \"edge $hostname\"`), \
+             recognised by a variable, a blank or a slash in it; an empty one leaves the header out.",
     ),
     Row::new("tcp_nodelay", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
         scope.location.tcp_nodelay = directive.flag(1)?;
@@ -55,6 +56,8 @@ fn server_tokens(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fau
         "on" => ServerTokens::On,
         "off" => ServerTokens::Off,
         "build" => ServerTokens::Build,
+        // The commercial edition takes any text; a bare word is more likely a mistake, and stock nginx refuses it.
+        text if text.is_empty() || text.contains(['$', ' ', '/']) => ServerTokens::Text(scope.template(directive, 1)?),
         _ => return Err(directive.invalid_word(1)),
     };
     Ok(())

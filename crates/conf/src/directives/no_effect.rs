@@ -27,7 +27,6 @@ const CACHE: &str = "Each request opens its file, so that what is on disk is wha
 const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
 const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
 const STAPLING: &str = "No responder is asked: what is stapled is `ssl_stapling_file`, taken as it is.";
-const DUMPS: &str = "Only matters to core dumps, which are the service manager's concern.";
 
 /// The list.
 pub(crate) const ROWS: &[NoEffect] = &[
@@ -43,6 +42,12 @@ pub(crate) const ROWS: &[NoEffect] = &[
         "A body in memory is always in one piece.",
     ),
     row("connection_pool_size", Contexts::HTTP_SERVER, ONE, "Memory is not taken from pools per connection."),
+    row(
+        "debug_connection",
+        Contexts::EVENTS,
+        ONE,
+        "It raises the level of the log for some clients to `debug`, of which Culvert writes no lines.",
+    ),
     row("debug_points", Contexts::MAIN, ONE, "A switch for debugging nginx itself."),
     row("directio", Contexts::HTTP_TO_LOCATION, ONE, FILES),
     row("directio_alignment", Contexts::HTTP_TO_LOCATION, ONE, FILES),
@@ -95,14 +100,10 @@ pub(crate) const ROWS: &[NoEffect] = &[
         Arity::Flag,
         "Head and first piece of a response are always written together.",
     ),
-    row("thread_pool", Contexts::MAIN, Arity::Between(2, 3), FILES),
     row("timer_resolution", Contexts::MAIN, ONE, "The clock is read when it is needed."),
     row("types_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("types_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("variables_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
     row("variables_hash_max_size", Contexts::HTTP, ONE, HASHES),
     row("worker_aio_requests", Contexts::EVENTS, ONE, FILES),
-    row("worker_cpu_affinity", Contexts::MAIN, Arity::AtLeast(1), "The kernel places the worker threads."),
-    row("worker_rlimit_core", Contexts::MAIN, ONE, DUMPS),
-    row("working_directory", Contexts::MAIN, ONE, DUMPS),
 ];

@@ -708,21 +708,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "otel_trace_context",
         ],
     },
-    Group {
-        planned: false,
-        why: "a tool for developing nginx itself",
-        names: &["debug_connection", "google_perftools_profiles"],
-    },
-    Group {
-        planned: true,
-        why: "changing the environment comes later; Culvert keeps the one that it was given",
-        names: &["env"],
-    },
-    Group {
-        planned: false,
-        why: "the priority of the process is the service manager's concern",
-        names: &["worker_priority"],
-    },
+    Group { planned: false, why: "a tool for developing nginx itself", names: &["google_perftools_profiles"] },
 ];
 
 /// Directives whose given argument asks for nothing, so that it is honoured as it stands.
@@ -749,7 +735,6 @@ pub(crate) const NEUTRAL: &[(&str, &str)] = &[
     ("satisfy", "all"),
     ("ssi", "off"),
     ("userid", "off"),
-    ("worker_priority", "0"),
 ];
 
 /// Refuses the directive, unless its argument asks for nothing.

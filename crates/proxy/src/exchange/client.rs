@@ -1,6 +1,7 @@
 //! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
 
 use crate::io::Deadline;
+use bytes::Bytes;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use culvert_engine::pace::Pace;
@@ -17,7 +18,7 @@ pub(crate) struct OutHead {
     /// What the upstream wrote behind the status code, its space included; `None` takes the usual words.
     pub(crate) reason: Option<Box<[u8]>>,
     /// What `Server` says, unless one stands among the headers.
-    pub(crate) server: &'static str,
+    pub(crate) server: Bytes,
     /// `Content-Length`, where it is known.
     pub(crate) content_length: Option<u64>,
     /// Whether a body follows.

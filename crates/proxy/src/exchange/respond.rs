@@ -33,19 +33,22 @@ impl Reply {
 }
 
 /// `Server`, and how built-in pages are signed, after `server_tokens`.
-pub(super) fn product(tokens: ServerTokens) -> &'static str {
-    match tokens {
-        ServerTokens::Off => "culvert",
-        ServerTokens::On | ServerTokens::Build => concat!("culvert/", env!("CARGO_PKG_VERSION")),
+pub(super) fn product(exchange: &Exchange) -> Bytes {
+    match &exchange.location.server_tokens {
+        ServerTokens::Off => Bytes::from_static(b"culvert"),
+        ServerTokens::On | ServerTokens::Build => Bytes::from_static(VERSION.as_bytes()),
+        ServerTokens::Text(text) => exchange.render(text).into(),
     }
 }
 
+const VERSION: &str = concat!("culvert/", env!("CARGO_PKG_VERSION"));
+
 /// Sends `reply` whole.
 pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, reply: Reply) -> Next {
-    let product = product(exchange.location.server_tokens);
+    let product = product(exchange);
     let (body, content_type) = match reply.body {
         ReplyBody::Bytes(body) => (body, reply.content_type),
-        ReplyBody::Builtin(status) => match status::page(status, product) {
+        ReplyBody::Builtin(status) => match status::page(status, &String::from_utf8_lossy(&product)) {
             Some(page) => (page.into(), Some(Bytes::from_static(b"text/html"))),
             None => (Bytes::new(), None),
         },
@@ -82,7 +85,7 @@ pub(super) fn send_head<C: Client>(
         head = OutHead { status: 501, content_length: Some(0), ..OutHead::default() };
     }
     accel::carry(exchange, &mut head);
-    head.server = product(exchange.location.server_tokens);
+    head.server = product(exchange);
     let delivery = filter::apply(exchange, &mut head)?;
     if keep_alive::is_disabled(exchange) {
         client.close_after();

@@ -70,6 +70,8 @@ impl Exchange {
             Builtin::DocumentRoot => put_some(out, &files::root(self)),
             Builtin::RealpathRoot => put(out, files::real_root(self).as_deref()),
             Builtin::RequestFilename => put(out, files::disk_path(self).as_ref().map(files::DiskPath::bytes)),
+            Builtin::DateGmt => put_with(out, clock::date_gmt),
+            Builtin::DateLocal => put_with(out, clock::date_local),
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),

@@ -6,6 +6,7 @@ pub(crate) mod in_memory;
 mod pid_file;
 mod plan;
 mod privileges;
+mod process;
 mod sockets;
 mod supervisor;
 pub(crate) mod worker;

@@ -66,7 +66,7 @@ impl Plan {
     /// The open error logs of all locations, by the address of their list.
     pub(super) fn error_sinks(&self) -> HashMap<usize, Arc<ErrorSink>> {
         let servers = self.config.http.servers.iter();
-        let locations = servers.flat_map(|server| server.locations.iter().chain([&server.root]));
+        let locations = servers.flat_map(|server| server.every_location());
         let mut sinks = HashMap::new();
         for logs in locations.map(|location| &location.error_logs) {
             sinks.entry(Arc::as_ptr(logs).addr()).or_insert_with(|| Arc::new(ErrorSink::new(logs, &self.logs)));
@@ -84,7 +84,7 @@ impl Plan {
 }
 
 fn log_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
-    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
+    let locations = config.http.servers.iter().flat_map(|server| server.every_location());
     let in_locations = locations.flat_map(|location| {
         let access = location.access_logs.iter().filter_map(fixed);
         access.chain(location.error_logs.iter().map(|log| &log.target))
@@ -94,7 +94,7 @@ fn log_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
 
 /// How the lines of files are gathered.
 fn batches(config: &Config) -> impl Iterator<Item = (&LogTarget, Batch)> {
-    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
+    let locations = config.http.servers.iter().flat_map(|server| server.every_location());
     locations.flat_map(|location| location.access_logs.iter()).filter_map(|log| Some((fixed(log)?, log.batch?)))
 }
 

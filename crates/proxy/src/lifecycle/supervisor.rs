@@ -4,7 +4,7 @@ use super::pid_file::PidFile;
 use super::plan::Plan;
 use super::sockets::{Fresh, Sockets};
 use super::worker::{Command, Worker};
-use super::{Generation, Launch, Reload, privileges};
+use super::{Generation, Launch, Reload, privileges, process};
 use crate::listen;
 use crate::observe::complaints;
 use crate::observe::error_log::{ErrorSink, os_error};
@@ -83,6 +83,9 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
         eprintln!("culvert: {alert}");
     }
     let (daemon, pid) = (config.main.daemon && !foreground, config.main.pid.clone().filter(|_| !foreground));
+    for alert in process::prepare(&config) {
+        eprintln!("culvert: {alert}");
+    }
     let plan = Plan::new(config, None)?;
     for warning in &plan.warnings {
         eprintln!("culvert: {warning}");
@@ -101,10 +104,12 @@ pub(super) fn run(launch: Launch) -> Result<(), Vec<String>> {
     runtime.block_on(async {
         // Whoever sees the pid file may send a signal, so signals are caught before it is there.
         let signals = Signals::catch().map_err(one)?;
+        process::enter_directory(&plan.config).map_err(one)?;
         let pid_file = pid.map(|path| PidFile::write(&path)).transpose().map_err(one)?;
         if privileges::is_root() && !foreground {
             privileges::drop_to(plan.config.main.user.as_ref()).map_err(one)?;
         }
+        process::settle(&plan.config).map_err(one)?;
         let mut supervisor = Supervisor::new(plan, sockets, fresh, reload, pid_file, daemon);
         supervisor.take_stderr();
         supervisor.start_background();

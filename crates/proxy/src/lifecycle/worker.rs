@@ -1,6 +1,6 @@
 //! A worker thread: its own runtime, its own listening sockets, and connections that live and die on it.
 
-use super::{Generation, privileges};
+use super::{Generation, privileges, process};
 use crate::io::reactor::{self, Keeper};
 use crate::listen::{self, Listener};
 use crate::observe::log_file;
@@ -108,6 +108,7 @@ impl Worker {
         };
         let run = move || {
             privileges::give_up();
+            bind_to_cpus(&shared, index);
             keeper.install();
             runtime.block_on(async {
                 tokio::spawn(keeper);
@@ -126,6 +127,14 @@ impl Worker {
     /// Sends a command; one to a worker that has ended is moot.
     pub(super) fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+}
+
+/// Obeys `worker_cpu_affinity`. A thread that can't be where it should is still a thread.
+fn bind_to_cpus(shared: &Shared, index: usize) {
+    let cpus = process::cpus(&shared.generation.load().config.main.worker_cpu_affinity, index);
+    if let Some(Err(error)) = cpus.map(|cpus| process::bind_to(&cpus)) {
+        shared.log(Level::Alert, error);
     }
 }
 

@@ -13,6 +13,8 @@ struct Second {
     local: String,
     iso8601: String,
     syslog: String,
+    date_gmt: String,
+    date_local: String,
 }
 
 thread_local! {
@@ -37,6 +39,16 @@ pub(crate) fn time_local(out: &mut Vec<u8>) {
 /// `2026-11-22T07:00:00+00:00`: `$time_iso8601`.
 pub(crate) fn time_iso8601(out: &mut Vec<u8>) {
     with_second(|second| out.extend_from_slice(second.iso8601.as_bytes()));
+}
+
+/// `Sunday, 22-Nov-2026 07:00:00 GMT`: `$date_gmt`.
+pub(crate) fn date_gmt(out: &mut Vec<u8>) {
+    with_second(|second| out.extend_from_slice(second.date_gmt.as_bytes()));
+}
+
+/// The same in local time: `$date_local`.
+pub(crate) fn date_local(out: &mut Vec<u8>) {
+    with_second(|second| out.extend_from_slice(second.date_local.as_bytes()));
 }
 
 /// `Nov  2 07:00:00`, as RFC 3164 section 4.1.2 has it.
@@ -77,6 +89,8 @@ fn format_second(now: SystemTime, unix: u64) -> Second {
         error_log: local.format("%Y/%m/%d %H:%M:%S").to_string(),
         local: local.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
         iso8601: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        date_gmt: DateTime::<Utc>::from(now).format("%A, %d-%b-%Y %H:%M:%S GMT").to_string(),
+        date_local: local.format("%A, %d-%b-%Y %H:%M:%S %Z").to_string(),
         syslog: local.format("%b %e %H:%M:%S").to_string(),
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
         }
     }
     out.extend_from_slice(b"\r\n");
-    if head.headers.first("server").is_none() {
-        push_line(out, b"Server", head.server.as_bytes());
+    if head.headers.first("server").is_none() && !head.server.is_empty() {
+        push_line(out, b"Server", &head.server);
     }
     if head.headers.first("date").is_none() {
         out.extend_from_slice(b"Date: ");

@@ -17,8 +17,8 @@ pub(super) fn head(head: &OutHead) -> Response<()> {
     *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.reserve(head.headers.len() + 3);
-    if head.headers.first("server").is_none() {
-        put(fields, b"server", head.server.as_bytes());
+    if head.headers.first("server").is_none() && !head.server.is_empty() {
+        put(fields, b"server", &head.server);
     }
     if head.headers.first("date").is_none() {
         let mut date = Vec::with_capacity(32);
