@@ -19,7 +19,7 @@ pub(super) const EVENT: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Bell {
     timer: OwnedFd,
-    /// When it rings, or has rung last. Never later than it does.
+    /// When it rings; `None` once it has. Never later than it does.
     rings: Option<Instant>,
 }
 
@@ -33,6 +33,11 @@ impl Bell {
         // Edge-triggered, so that nobody has to read how often it has rung.
         epoll::add(epoll, &timer, EventData::new_u64(EVENT), EventFlags::IN | EventFlags::ET)?;
         Ok(Bell { timer, rings: None })
+    }
+
+    /// Notes that it has rung. Whoever waits next may have a clock that is still behind that.
+    pub(super) fn has_rung(&mut self) {
+        self.rings = None;
     }
 
     /// Has it ring `delay` from `now`, unless it is to ring earlier anyway. Whether it will.

@@ -260,6 +260,7 @@ fn turn(wait: Wait) -> Turned {
         if data.u64() == bell::EVENT {
             turned.events -= 1;
             turned.tasks = true;
+            with_state(|state| state.bell.has_rung());
             continue;
         }
         turned.tasks |= tell(Key::from_u64(data.u64()), Ready::of(flags), now);
