@@ -4,6 +4,7 @@
 
 mod dice;
 
+pub mod access;
 pub mod balance;
 pub mod content;
 pub mod discovery;
@@ -14,6 +15,7 @@ pub mod map;
 pub mod metric;
 pub mod pace;
 pub mod pattern;
+pub mod proxy_protocol;
 pub mod queue;
 pub mod rebalance;
 pub mod retry;
