@@ -8,6 +8,7 @@
 //! == files                     what lies in {dir}, before the first case of a config: one line each, `PATH CONTENT`, or
 //!                              `PATH/` for a folder, `PATH -> TARGET` for a link, `PATH |` for a pipe; behind the path
 //!                              may stand `mode=0000` and `time=SECONDS`
+//! == file: NAME                a file of both gateways, at {dir}/NAME
 //! == backend                   what the server at {backend} does on each connection; also backend-2 and backend-3.
 //!                              In front of the first case: for all cases of the config. Behind a case: for that one.
 //!                              Without this section it answers every request with its own name.
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     /// The lines of `== files`.
     pub(crate) files: Vec<String>,
     backends: BTreeMap<String, Vec<Step>>,
+    /// What `== file` says, by name.
+    pub(crate) texts: BTreeMap<String, String>,
 }
 
 /// A difference on purpose.
@@ -161,6 +164,10 @@ impl Reader {
             "case" => {
                 let config = self.shared.get_or_insert_with(|| Arc::new(std::mem::take(&mut self.config)));
                 self.cases.push(case(&self.group, place, section, config));
+            }
+            "file" => {
+                let text = section.lines.iter().map(|line| format!("{line}\n")).collect();
+                self.config.texts.insert(section.title.to_owned(), text);
             }
             "differs" => {
                 let case = self.cases.last_mut().unwrap_or_else(|| panic!("{place}: no case before"));

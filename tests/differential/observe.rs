@@ -42,6 +42,9 @@ const LOG_FORMAT: &str = r#"log_format case 'log: "$request" status=$status body
 /// Runs the case.
 pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
     let place = Place::new();
+    for (name, contents) in &case.config.texts {
+        place.write(name, contents);
+    }
     let backends = start_backends(case, &place);
     files::write(&place, &case.config.files);
     let mut gateway = match Gateway::try_start(program, &place, &whole_config(case)) {

@@ -3,6 +3,7 @@
 //! Every value here is final. A location holds its own value or the one it inherited; nobody downstream merges
 //! anything, and nobody downstream knows a directive's name.
 
+mod access;
 mod client;
 mod files;
 mod http;
@@ -18,6 +19,10 @@ mod try_files;
 mod upstream;
 mod websocket;
 
+pub use access::{
+    AccessRule, AccessSettings, ConnectionLimit, Geo, LimitExcept, LimitSettings, MirrorSettings, RealIpHeader,
+    RealIpSettings, Refusal, RequestLimit, SecureLink, Split, Tables, Trusted, Zone,
+};
 pub use client::{ClientSettings, KeepaliveDisable, LingeringClose, SizeValue};
 pub use files::{FileSettings, GzipStatic, ListingFormat, Root, RootKind, Symlinks};
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};

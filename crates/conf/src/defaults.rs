@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::config::*;
+use crate::directives::limit_req::REFUSAL;
 use crate::directives::ssl;
 use crate::directives::websocket::CLOSE_TIMEOUT;
 use bytes::Bytes;
@@ -109,6 +110,11 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         files: Arc::new(files(options)),
         proxy_tls: Arc::new(proxy_tls()),
         websocket: Arc::new(websocket()),
+        access: Arc::new(access()),
+        limits: Arc::new(limits()),
+        real_ip: Arc::new(real_ip()),
+        mirror: Arc::new(MirrorSettings { uris: Arc::new([]), body: true }),
+        limit_except: None,
     }
 }
 
@@ -201,6 +207,33 @@ fn client() -> ClientSettings {
         keepalive_min_timeout: Duration::ZERO,
         early_hints: Arc::new([]),
     }
+}
+
+fn access() -> AccessSettings {
+    AccessSettings {
+        rules: Arc::new([]),
+        satisfy_any: false,
+        realm: None,
+        user_file: None,
+        auth_request: None,
+        auth_request_set: Arc::new([]),
+        auth_delay: Duration::ZERO,
+        referers: None,
+        secure_link: SecureLink::default(),
+    }
+}
+
+fn limits() -> LimitSettings {
+    LimitSettings {
+        requests: Arc::new([]),
+        request_refusal: REFUSAL,
+        connections: Arc::new([]),
+        connection_refusal: REFUSAL,
+    }
+}
+
+fn real_ip() -> RealIpSettings {
+    RealIpSettings { from: Arc::new([]), header: RealIpHeader::Line("x-real-ip".into()), recursive: false }
 }
 
 fn websocket() -> WebSocketSettings {

@@ -1,9 +1,13 @@
 //! All directives: one file per nginx module, a row each.
 
+pub(crate) mod access;
+pub(crate) mod auth_basic;
+pub(crate) mod auth_request;
 pub(crate) mod autoindex;
 pub(crate) mod core;
 pub(crate) mod error_page;
 pub(crate) mod files;
+pub(crate) mod geo;
 pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod health_match;
@@ -12,12 +16,16 @@ pub(crate) mod http_client;
 pub(crate) mod http_core;
 pub(crate) mod http_limits;
 pub(crate) mod if_;
+pub(crate) mod limit_conn;
+pub(crate) mod limit_except;
+pub(crate) mod limit_req;
 pub(crate) mod listen;
 pub(crate) mod location;
 pub(crate) mod log;
 pub(crate) mod log_target;
 pub(crate) mod map;
 pub(crate) mod metrics;
+pub(crate) mod mirror;
 pub(crate) mod no_effect;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -29,10 +37,14 @@ pub(crate) mod proxy_redirect;
 pub(crate) mod proxy_request;
 pub(crate) mod proxy_response;
 pub(crate) mod proxy_ssl;
+pub(crate) mod real_ip;
+pub(crate) mod referer;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
+pub(crate) mod secure_link;
 pub(crate) mod server;
 pub(crate) mod server_name;
+pub(crate) mod split_clients;
 pub(crate) mod ssl;
 pub(crate) mod ssl_ciphers;
 pub(crate) mod status;
@@ -66,9 +78,17 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_core_module: resolver", rows: resolver::ROWS },
     Module { name: "Files", rows: files::ROWS },
     Module { name: "ngx_http_autoindex_module", rows: autoindex::ROWS },
+    Module { name: "ngx_http_core_module: other methods", rows: limit_except::ROWS },
+    Module { name: "ngx_http_access_module", rows: access::ROWS },
+    Module { name: "ngx_http_auth_basic_module", rows: auth_basic::ROWS },
+    Module { name: "ngx_http_auth_request_module", rows: auth_request::ROWS },
+    Module { name: "ngx_http_geo_module", rows: geo::ROWS },
     Module { name: "ngx_http_headers_module", rows: headers::ROWS },
+    Module { name: "ngx_http_limit_conn_module", rows: limit_conn::ROWS },
+    Module { name: "ngx_http_limit_req_module", rows: limit_req::ROWS },
     Module { name: "ngx_http_log_module", rows: log::ROWS },
     Module { name: "ngx_http_map_module", rows: map::ROWS },
+    Module { name: "ngx_http_mirror_module", rows: mirror::ROWS },
     Module { name: "ngx_http_proxy_module", rows: proxy::ROWS },
     Module { name: "ngx_http_proxy_module: headers", rows: proxy_headers::ROWS },
     Module { name: "ngx_http_proxy_module: request", rows: proxy_request::ROWS },
@@ -76,8 +96,12 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_proxy_module: cookies", rows: proxy_cookies::ROWS },
     Module { name: "ngx_http_proxy_module: cache", rows: proxy_cache::ROWS },
     Module { name: "ngx_http_proxy_module: TLS", rows: proxy_ssl::ROWS },
+    Module { name: "ngx_http_realip_module", rows: real_ip::ROWS },
+    Module { name: "ngx_http_referer_module", rows: referer::ROWS },
     Module { name: "ngx_http_rewrite_module", rows: rewrite::ROWS },
     Module { name: "ngx_http_stub_status_module", rows: status::ROWS },
+    Module { name: "ngx_http_secure_link_module", rows: secure_link::ROWS },
+    Module { name: "ngx_http_split_clients_module", rows: split_clients::ROWS },
     Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },
     Module { name: "ngx_http_try_files_module", rows: try_files::ROWS },
     Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },

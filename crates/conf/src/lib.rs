@@ -88,6 +88,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         servers: Vec::new(),
         upstreams: Vec::new(),
         maps: Vec::new(),
+        tables: Default::default(),
         variables: Variables::default(),
         formats: Formats::new(),
         zones: Zones::default(),
@@ -118,7 +119,7 @@ fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Lo
     if diagnostics.iter().any(|found| found.level <= Level::Error) {
         return Err(Report { diagnostics, sources });
     }
-    let http = Http { servers: world.servers, upstreams: world.upstreams, maps: world.maps, slots };
+    let http = Http { servers: world.servers, upstreams: world.upstreams, maps: world.maps, tables: world.tables, slots };
     let sources = once_each(sources, &mut diagnostics);
     Ok(Loaded { config: Config { main: world.main, http }, warnings: diagnostics, sources })
 }

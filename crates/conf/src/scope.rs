@@ -5,8 +5,8 @@
 
 use crate::Options;
 use crate::config::{
-    ClientSettings, FileSettings, Level, Location, Main, Map, Place, ProxySettings, ProxyTls, Server, SizeValue, Step,
-    TlsSettings, Upstream, WebSocketSettings,
+    AccessSettings, ClientSettings, FileSettings, Level, LimitSettings, Location, Main, Map, MirrorSettings, Place,
+    ProxySettings, ProxyTls, RealIpSettings, Server, SizeValue, Step, Tables, TlsSettings, Upstream, WebSocketSettings,
 };
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) maps: Vec<Map>,
+    pub(crate) tables: Tables,
     pub(crate) variables: Variables,
     pub(crate) formats: Formats,
     pub(crate) zones: Zones,
@@ -97,6 +98,7 @@ impl<'w> Scope<'w> {
         location.rewrite = Vec::new();
         location.assigns = Vec::new();
         location.try_files = None;
+        location.limit_except = None;
         if context != Contexts::LOCATION_IF {
             location.handler = crate::config::Handler::None;
         }
@@ -177,6 +179,11 @@ impl<'w> Scope<'w> {
         self.seen.iter().any(|&(name, count)| name == directive.name() && count == 1)
     }
 
+    /// How often a directive stands in this block (among those read so far).
+    pub(crate) fn times_seen(&self, name: &str) -> usize {
+        self.seen.iter().find(|&&(seen, _)| seen == name).map_or(0, |&(_, count)| count)
+    }
+
     /// Whether a directive stands in this block (among those read so far).
     pub(crate) fn has(&self, name: &str) -> bool {
         self.seen.iter().any(|&(seen, _)| seen == name)
@@ -228,6 +235,34 @@ impl<'w> Scope<'w> {
     pub(crate) fn conf_path(&self, path: &str) -> PathBuf {
         let folder = self.world.options.file.parent();
         folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
+    }
+
+    /// What this block says of who may pass, to change.
+    pub(crate) fn access(&mut self) -> &mut AccessSettings {
+        Arc::make_mut(&mut self.location.access)
+    }
+
+    /// What this block limits, to change.
+    pub(crate) fn limits(&mut self) -> &mut LimitSettings {
+        Arc::make_mut(&mut self.location.limits)
+    }
+
+    /// Whom this block believes about addresses, to change.
+    pub(crate) fn real_ip(&mut self) -> &mut RealIpSettings {
+        Arc::make_mut(&mut self.location.real_ip)
+    }
+
+    /// Whom this block sends copies, to change.
+    pub(crate) fn mirror(&mut self) -> &mut MirrorSettings {
+        Arc::make_mut(&mut self.location.mirror)
+    }
+
+    /// An absolute path from one relative to the configuration file's folder; one that begins with a variable stays.
+    pub(crate) fn path_beside(&self, path: &str) -> String {
+        match self.world.options.file.parent() {
+            Some(folder) if !path.starts_with('$') => folder.join(path).to_string_lossy().into_owned(),
+            _ => path.to_owned(),
+        }
     }
 
     /// An absolute path from one relative to the prefix.

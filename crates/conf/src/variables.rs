@@ -81,12 +81,14 @@ impl Variables {
             let works = matches!(registry::meaning(directive.name()), Some(Meaning::Works(_)));
             match directive.name() {
                 "set" => self.note(directive.words.get(1)),
-                "map" => self.note(directive.words.get(2)),
+                "map" | "split_clients" => self.note(directive.words.get(2)),
+                "auth_request_set" => self.note(directive.words.get(1)),
+                "geo" => self.note(directive.words.last()),
                 _ if works => {}
                 _ => directive.args().iter().for_each(|word| self.note_refused(&word.text)),
             }
             // The lines of a map, a table of types or a match block are no directives.
-            if !matches!(directive.name(), "map" | "types" | "match") {
+            if !matches!(directive.name(), "map" | "geo" | "split_clients" | "types" | "match") {
                 self.note_definitions(directive.items());
             }
         }
@@ -176,9 +178,9 @@ impl Variables {
         let slot = self.slot(directive, number, name);
         let known = &mut self.slots[slot].kind;
         let yields = match kind {
-            SlotKind::Assigned => known.is_some(),
-            SlotKind::Captured => !matches!(known, None | Some(SlotKind::Assigned)),
-            SlotKind::Map(_) => false,
+            SlotKind::Assigned | SlotKind::Absent => known.is_some(),
+            SlotKind::Captured => !matches!(known, None | Some(SlotKind::Assigned | SlotKind::Absent)),
+            SlotKind::Map(_) | SlotKind::Geo(_) | SlotKind::Split(_) => false,
         };
         if !yields {
             *known = Some(kind);

@@ -80,8 +80,11 @@ builtins! {
     Hostname "hostname" "The machine's host name.";
     Http2 "http2" "`h2` for a request of HTTP/2 over TLS, `h2c` for one of HTTP/2 in clear text, else empty.";
     Https "https" "`on` if the connection is encrypted, else empty.";
+    InvalidReferer "invalid_referer" "`1` if the `Referer` is none of `valid_referers`, else empty.";
     IsArgs "is_args" "A question mark if the request has arguments, else empty.";
+    LimitConnStatus "limit_conn_status" "What `limit_conn` did: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.";
     LimitRate "limit_rate" "The response rate limit; empty unless it was set.";
+    LimitReqStatus "limit_req_status" "What `limit_req` did: `PASSED`, `DELAYED`, `REJECTED`, `DELAYED_DRY_RUN` or `REJECTED_DRY_RUN`.";
     Msec "msec" "The current time in seconds, with milliseconds.";
     NginxVersion "nginx_version" "The version of nginx whose configuration language is followed.";
     CulvertVersion "culvert_version" "Culvert's own version.";
@@ -92,7 +95,13 @@ builtins! {
     ProxyPort "proxy_port" "Port of the proxied server as `proxy_pass` gives it, or the scheme's default.";
     ProxyInternalBodyLength "proxy_internal_body_length" "The `Content-Length` of the request to the upstream; empty where it has none.";
     ProxyInternalChunked "proxy_internal_chunked" "`chunked` if the request to the upstream has a body of unknown length, else empty.";
+    ProxyProtocolAddr "proxy_protocol_addr" "The client's address that the PROXY protocol's header names.";
+    ProxyProtocolPort "proxy_protocol_port" "The client's port that the PROXY protocol's header names.";
+    ProxyProtocolServerAddr "proxy_protocol_server_addr" "The address that the client connected to, as the PROXY protocol's header names it.";
+    ProxyProtocolServerPort "proxy_protocol_server_port" "The port that the client connected to, as the PROXY protocol's header names it.";
     QueryString "query_string" "The same as `$args`.";
+    RealipRemoteAddr "realip_remote_addr" "The address of the neighbour, where `real_ip_header` put the client's in its place.";
+    RealipRemotePort "realip_remote_port" "The port of the neighbour, where `real_ip_header` put the client's in its place.";
     RealpathRoot "realpath_root" "The same as `$document_root`, with symbolic links resolved.";
     RemoteAddr "remote_addr" "The client's address.";
     RemotePort "remote_port" "The client's port.";
@@ -108,6 +117,8 @@ builtins! {
     RequestTime "request_time" "Seconds since the first byte of the request was read, with milliseconds.";
     RequestUri "request_uri" "The request target as the client sent it, with arguments.";
     Scheme "scheme" "`http` or `https`.";
+    SecureLink "secure_link" "What `secure_link` says of the request: `1`, `0` for a link that has expired, or empty; with `secure_link_secret` the link.";
+    SecureLinkExpires "secure_link_expires" "When the link of `secure_link` expires, in seconds since 1970.";
     ServerAddr "server_addr" "The address of the gateway that the client connected to.";
     ServerName "server_name" "The name of the server block that took the request.";
     ServerPort "server_port" "The port of the gateway that the client connected to.";
@@ -169,6 +180,7 @@ families! {
     Arg "arg_" "The named argument of the request line.";
     Cookie "cookie_" "The named cookie of the request.";
     Http "http_" "The named request header: lower case, dashes as underscores.";
+    ProxyProtocolTlv "proxy_protocol_tlv_" "The named field of the PROXY protocol's header: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, `ssl_cn`, `ssl_cipher`, `ssl_sig_alg`, `ssl_key_alg`, `ssl_verify`, or a type as `0xea`.";
     SentHttp "sent_http_" "The named response header: lower case, dashes as underscores.";
     SentTrailer "sent_trailer_" "The named response trailer: lower case, dashes as underscores.";
     UpstreamCookie "upstream_cookie_" "The named cookie of the upstream server's `Set-Cookie`.";

@@ -1,6 +1,6 @@
 //! The `http` block: servers, maps, upstreams and the variables that the configuration defines.
 
-use super::{HeaderLimits, Http2Settings, Location, Place, Step, TlsSettings, Upstream};
+use super::{HeaderLimits, Http2Settings, Location, Place, Step, Tables, TlsSettings, Upstream};
 use culvert_engine::map::MapTable;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::route::LocationTree;
@@ -20,6 +20,8 @@ pub struct Http {
     pub upstreams: Vec<Upstream>,
     /// The `map` blocks; [`SlotKind::Map`] is an index into this list.
     pub maps: Vec<Map>,
+    /// What requests are looked up by or counted in.
+    pub tables: Tables,
     /// The variables that the configuration defines; [`culvert_engine::variable::Variable::Slot`] is an index into this
     /// list.
     pub slots: Vec<Slot>,
@@ -43,6 +45,12 @@ pub enum SlotKind {
     Captured,
     /// A `map`: computed when it is asked for.
     Map(usize),
+    /// A `geo`.
+    Geo(usize),
+    /// A `split_clients`.
+    Split(usize),
+    /// `auth_request_set`: it has a value once the subrequest was answered; none before.
+    Absent,
 }
 
 /// A `map` block.
@@ -138,6 +146,8 @@ pub struct Listen {
     pub default_server: bool,
     /// `backlog=`; nginx's default on Linux is 511.
     pub backlog: Option<i32>,
+    /// `proxy_protocol`.
+    pub proxy_protocol: bool,
     /// `reuseport`.
     pub reuseport: bool,
     /// `ipv6only=`; nginx's default is on.

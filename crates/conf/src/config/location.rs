@@ -1,8 +1,9 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
 use super::{
-    AccessLog, ClientSettings, ConnectShape, ErrorLog, FileSettings, LogFileCache, Place, ProxyTls, RequestShape,
-    Resolver, ResponseShape, Step, TryFiles, WebSocketSettings,
+    AccessLog, AccessSettings, ClientSettings, ConnectShape, ErrorLog, FileSettings, LimitExcept, LimitSettings,
+    LogFileCache, MirrorSettings, Place, ProxyTls, RealIpSettings, RequestShape, Resolver, ResponseShape, Step,
+    TryFiles, WebSocketSettings,
 };
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
@@ -103,6 +104,16 @@ pub struct Location {
     pub proxy_tls: Arc<ProxyTls>,
     /// Everything that begins with `websocket_`, shared in the same way.
     pub websocket: Arc<WebSocketSettings>,
+    /// Who may pass.
+    pub access: Arc<AccessSettings>,
+    /// How often, and how many at a time.
+    pub limits: Arc<LimitSettings>,
+    /// Whose address a request comes from.
+    pub real_ip: Arc<RealIpSettings>,
+    /// Who gets a copy.
+    pub mirror: Arc<MirrorSettings>,
+    /// `limit_except`. Not inherited.
+    pub limit_except: Option<Arc<LimitExcept>>,
 }
 
 impl Location {

@@ -17,6 +17,7 @@ fn plain(addr: ListenAddr, place: Place) -> Listen {
     Listen {
         addr,
         default_server: false,
+        proxy_protocol: false,
         backlog: None,
         reuseport: false,
         ipv6only: None,
@@ -98,6 +99,10 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
             listen.http2 = true;
             return Ok(());
         }
+        ("proxy_protocol", None) => {
+            listen.proxy_protocol = true;
+            return Ok(());
+        }
         ("bind", None) => {}
         ("reuseport", None) => listen.reuseport = true,
         ("backlog", Some(value)) => {
@@ -112,7 +117,7 @@ fn option(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(
         ("so_keepalive", Some(value)) if !value.contains(':') => {
             return Err(Fault::at(number, format!("invalid so_keepalive value: \"{value}\"")));
         }
-        ("spdy" | "quic" | "proxy_protocol" | "deferred" | "multipath", None)
+        ("spdy" | "quic" | "deferred" | "multipath", None)
         | ("setfib" | "fastopen" | "rcvbuf" | "sndbuf" | "accept_filter" | "so_keepalive", Some(_)) => {
             return Err(directive.unsupported_parameter(number));
         }

@@ -80,6 +80,8 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("proxy_temp_file_write_size", Contexts::HTTP_TO_LOCATION, ONE, SPILL),
     row("proxy_temp_path", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), SPILL),
     row("read_ahead", Contexts::HTTP_TO_LOCATION, ONE, FILES),
+    row("referer_hash_bucket_size", Contexts::SERVER.and(Contexts::LOCATION), ONE, HASHES),
+    row("referer_hash_max_size", Contexts::SERVER.and(Contexts::LOCATION), ONE, HASHES),
     row("request_pool_size", Contexts::HTTP_SERVER, ONE, "Memory is not taken from pools per request."),
     row("send_lowat", Contexts::HTTP_TO_LOCATION, ONE, "nginx, too, ignores it on Linux."),
     row("sendfile", Contexts::HTTP_TO_IF, Arity::Flag, FILES),

@@ -15,8 +15,6 @@ const NONE: u32 = u32::MAX;
 /// The buckets of a `limit_req_zone`. Times are milliseconds since any moment that stays the same.
 #[derive(Debug)]
 pub struct Rates {
-    /// Thousandths of a request per second.
-    rate: u64,
     bytes_max: usize,
     bytes: usize,
     index: HashMap<Arc<[u8]>, u32>,
@@ -46,6 +44,8 @@ pub struct RateLimit<'a> {
     pub zone: &'a Mutex<Rates>,
     /// The request's key; an empty one is not counted.
     pub key: &'a [u8],
+    /// The zone's rate in thousandths of a request per second.
+    pub rate: u64,
     /// `burst` in thousandths.
     pub burst: u64,
     /// `delay` in thousandths; without end for `nodelay`.
@@ -90,10 +90,9 @@ enum Looked {
 }
 
 impl Rates {
-    /// An empty zone. `rate` is in thousandths of a request per second, `bytes_max` the zone's size.
-    pub fn new(rate: u64, bytes_max: usize) -> Rates {
+    /// An empty zone of this size in bytes.
+    pub fn new(bytes_max: usize) -> Rates {
         Rates {
-            rate: rate.max(1),
             bytes_max,
             bytes: 0,
             index: HashMap::new(),
@@ -102,11 +101,6 @@ impl Rates {
             oldest: NONE,
             newest: NONE,
         }
-    }
-
-    /// Takes over another rate, after a reload.
-    pub fn set_rate(&mut self, rate: u64) {
-        self.rate = rate.max(1);
     }
 
     /// How many keys are known.
@@ -119,12 +113,12 @@ impl Rates {
         self.index.is_empty()
     }
 
-    fn look(&mut self, key: &[u8], burst: u64, count: bool, now: u64) -> Looked {
-        let Some(&at) = self.index.get(key) else { return self.begin(key, count, now) };
+    fn look(&mut self, limit: &RateLimit<'_>, count: bool, now: u64) -> Looked {
+        let Some(&at) = self.index.get(limit.key) else { return self.begin(limit, count, now) };
         self.unlink(at);
         self.append(at);
-        let (excess, moved) = self.excess(at, now);
-        if excess > burst {
+        let (excess, moved) = self.excess(at, limit.rate, now);
+        if excess > limit.burst {
             return Looked::Busy(excess);
         }
         let entry = &mut self.entries[at as usize];
@@ -139,16 +133,16 @@ impl Rates {
         Looked::Counted(excess)
     }
 
-    fn begin(&mut self, key: &[u8], count: bool, now: u64) -> Looked {
-        self.expire(now);
-        let bytes = bytes_of(key);
+    fn begin(&mut self, limit: &RateLimit<'_>, count: bool, now: u64) -> Looked {
+        self.expire(limit.rate, now);
+        let bytes = bytes_of(limit.key);
         while self.bytes + bytes > self.bytes_max {
             if self.oldest == NONE || self.entries[self.oldest as usize].held > 0 {
                 return Looked::NoRoom;
             }
             self.forget(self.oldest);
         }
-        let key: Arc<[u8]> = key.into();
+        let key: Arc<[u8]> = limit.key.into();
         let (last, held) = if count { (Some(now), 0) } else { (None, 1) };
         let entry = Entry { key: key.clone(), excess: 0, last, held, older: NONE, newer: NONE };
         let at = match self.free.pop() {
@@ -168,18 +162,18 @@ impl Rates {
     }
 
     /// What is in the bucket with this request, and whether time has passed since it was counted last.
-    fn excess(&self, at: u32, now: u64) -> (u64, bool) {
+    fn excess(&self, at: u32, rate: u64, now: u64) -> (u64, bool) {
         let entry = &self.entries[at as usize];
         let Some(last) = entry.last else { return (0, true) };
         let passed = now.saturating_sub(last);
-        let drained = u128::from(self.rate) * u128::from(passed) / 1000;
+        let drained = u128::from(rate) * u128::from(passed) / 1000;
         let excess = (u128::from(entry.excess) + 1000).saturating_sub(drained);
         (u64::try_from(excess).unwrap_or(u64::MAX), passed > 0)
     }
 
     /// Counts a request that was held.
-    fn count_held(&mut self, at: u32, now: u64) -> u64 {
-        let (excess, moved) = self.excess(at, now);
+    fn count_held(&mut self, at: u32, rate: u64, now: u64) -> u64 {
+        let (excess, moved) = self.excess(at, rate, now);
         let entry = &mut self.entries[at as usize];
         if moved {
             entry.last = Some(now);
@@ -194,11 +188,11 @@ impl Rates {
     }
 
     /// Forgets one or two keys that have been idle for a minute and have nothing in their bucket.
-    fn expire(&mut self, now: u64) {
+    fn expire(&mut self, rate: u64, now: u64) {
         for _ in 0..2 {
             let Some(entry) = self.entries.get(self.oldest as usize) else { return };
             let passed = now.saturating_sub(entry.last.unwrap_or(0));
-            let drained = u128::from(self.rate) * u128::from(passed) / 1000;
+            let drained = u128::from(rate) * u128::from(passed) / 1000;
             if entry.held > 0 || passed < 60_000 || u128::from(entry.excess) > drained {
                 return;
             }
@@ -252,7 +246,7 @@ pub fn admit(limits: &[RateLimit<'_>], now: u64) -> Admission {
     let mut seen = false;
     for (nth, limit) in limits.iter().enumerate().filter(|(_, limit)| !limit.key.is_empty()) {
         seen = true;
-        match lock(limit.zone).look(limit.key, limit.burst, nth == last, now) {
+        match lock(limit.zone).look(limit, nth == last, now) {
             Looked::Counted(excess) => counted = Some((nth, excess)),
             Looked::Held(at) => held.push((nth, at)),
             Looked::Busy(excess) => {
@@ -274,7 +268,7 @@ fn count(limits: &[RateLimit<'_>], held: &[(usize, u32)], counted: Option<(usize
     let mut consider = |nth: usize, excess: u64| {
         let limit = &limits[nth];
         let beyond = excess.saturating_sub(limit.delay);
-        let milliseconds = u128::from(beyond) * 1000 / u128::from(lock(limit.zone).rate);
+        let milliseconds = u128::from(beyond) * 1000 / u128::from(limit.rate.max(1));
         let milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX);
         if milliseconds > longest.0 {
             longest = (milliseconds, excess, nth);
@@ -284,7 +278,7 @@ fn count(limits: &[RateLimit<'_>], held: &[(usize, u32)], counted: Option<(usize
         consider(nth, excess);
     }
     for &(nth, at) in held.iter().rev() {
-        let excess = lock(limits[nth].zone).count_held(at, now);
+        let excess = lock(limits[nth].zone).count_held(at, limits[nth].rate, now);
         consider(nth, excess);
     }
     match longest {
@@ -311,12 +305,15 @@ mod tests {
 
     const ROOMY: usize = 1 << 20;
 
-    fn zone(per_second: u64) -> Mutex<Rates> {
-        Mutex::new(Rates::new(per_second * 1000, ROOMY))
+    type Zone = (Mutex<Rates>, u64);
+
+    fn zone(per_second: u64) -> Zone {
+        (Mutex::new(Rates::new(ROOMY)), per_second * 1000)
     }
 
-    fn limit(zone: &Mutex<Rates>, burst: u64, delay: u64) -> RateLimit<'_> {
-        RateLimit { zone, key: b"key", burst: burst * 1000, delay: delay.saturating_mul(1000) }
+    fn limit(zone: &Zone, burst: u64, delay: u64) -> RateLimit<'_> {
+        let (zone, rate) = (&zone.0, zone.1);
+        RateLimit { zone, key: b"key", rate, burst: burst * 1000, delay: delay.saturating_mul(1000) }
     }
 
     #[test]
@@ -369,13 +366,13 @@ mod tests {
         let limit = || RateLimit { key: b"", ..limit(&zone, 0, 0) };
         assert_eq!(admit(&[limit()], 0), Admission::Uncounted);
         assert_eq!(admit(&[], 0), Admission::Uncounted);
-        assert!(zone.lock().expect("no panic").is_empty());
+        assert!(zone.0.lock().expect("no panic").is_empty());
     }
 
     #[test]
     fn a_full_zone_forgets_the_key_that_was_used_longest_ago() {
-        let zone = Mutex::new(Rates::new(1000, 4 * 128));
-        let ask = |key: &[u8]| admit(&[RateLimit { zone: &zone, key, burst: 0, delay: 0 }], 0);
+        let zone = Mutex::new(Rates::new(4 * 128));
+        let ask = |key: &[u8]| admit(&[RateLimit { zone: &zone, key, rate: 1000, burst: 0, delay: 0 }], 0);
         for key in [b"a", b"b", b"c", b"d"] {
             assert_eq!(ask(key), Admission::Pass);
         }
@@ -390,12 +387,12 @@ mod tests {
     fn idle_keys_are_forgotten_in_passing() {
         let zone = zone(1);
         for n in 0..10_u8 {
-            admit(&[RateLimit { zone: &zone, key: &[n], burst: 0, delay: 0 }], 0);
+            admit(&[RateLimit { key: &[n], ..limit(&zone, 0, 0) }], 0);
         }
         for n in 10..20_u8 {
-            admit(&[RateLimit { zone: &zone, key: &[n], burst: 0, delay: 0 }], 60_000);
+            admit(&[RateLimit { key: &[n], ..limit(&zone, 0, 0) }], 60_000);
         }
-        assert_eq!(zone.lock().expect("no panic").len(), 10);
+        assert_eq!(zone.0.lock().expect("no panic").len(), 10);
     }
 
     proptest! {
@@ -419,10 +416,10 @@ mod tests {
 
         #[test]
         fn a_zone_never_grows_beyond_its_size(keys in prop::collection::vec((0_u8..40, 0_usize..100), 0..300)) {
-            let zone = Mutex::new(Rates::new(1000, 2048));
+            let zone = Mutex::new(Rates::new(2048));
             for (nth, (key, length)) in keys.into_iter().enumerate() {
                 let key = vec![key; length + 1];
-                admit(&[RateLimit { zone: &zone, key: &key, burst: 0, delay: 0 }], nth as u64 * 1000);
+                admit(&[RateLimit { zone: &zone, key: &key, rate: 1000, burst: 0, delay: 0 }], nth as u64 * 1000);
                 let zone = zone.lock().expect("no panic");
                 prop_assert!(zone.bytes <= 2048);
                 prop_assert_eq!(zone.index.len() + zone.free.len(), zone.entries.len());

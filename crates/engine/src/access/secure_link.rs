@@ -16,16 +16,21 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// The longest MD5 in base64, with padding.
 const MD5_TEXT_MAX: usize = 24;
 
-/// The part behind the comma: when the link expires, in seconds since 1970. `None`: there is no such part.
-pub fn expiry_of(link: &[u8]) -> Option<&[u8]> {
+/// The part behind the comma.
+fn behind_comma(link: &[u8]) -> Option<&[u8]> {
     let comma = link.iter().position(|&b| b == b',')?;
     Some(&link[comma + 1..])
+}
+
+/// When the link expires, in seconds since 1970. `None`: it does not say so, or not in a way that makes sense.
+pub fn expiry_of(link: &[u8]) -> Option<&[u8]> {
+    behind_comma(link).filter(|text| number(text).is_some_and(|expires| expires > 0))
 }
 
 /// The value of `$secure_link` where `secure_link` gives `link` and `secure_link_md5` the text `hashed`: `1`, `0` for a link
 /// that has expired by `now` (seconds since 1970), or nothing for a forged one.
 pub fn check_link(link: &[u8], hashed: &[u8], now: u64) -> Option<&'static [u8]> {
-    let expires = match expiry_of(link) {
+    let expires = match behind_comma(link) {
         Some(text) => Some(number(text).filter(|&expires| expires > 0)?),
         None => None,
     };

@@ -22,7 +22,8 @@ pub(super) enum Wish {
 /// What the client and the location want together.
 pub(super) fn wish(exchange: &Exchange) -> Wish {
     let headers = &exchange.request.head.headers;
-    let Some(upgrade) = headers.first("upgrade") else { return Wish::None };
+    // The answer to a subrequest goes nowhere, so it can't be a tunnel.
+    let Some(upgrade) = headers.first("upgrade").filter(|_| !exchange.is_subrequest) else { return Wish::None };
     let proxy = &exchange.location.proxy;
     let forwards = |name: &[u8]| proxy.set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
     if forwards(b"upgrade") {

@@ -1,6 +1,7 @@
 //! One request and its response: the story from the chosen server to the outcome. Each step is a file of this folder.
 
 mod accel;
+pub(crate) mod access;
 mod attempt;
 mod body_in;
 mod choose;
@@ -15,6 +16,7 @@ mod handshake;
 mod internal;
 mod keep_alive;
 mod metrics_page;
+mod mirror;
 mod outcome;
 mod paced;
 mod phases;
@@ -34,6 +36,7 @@ mod source;
 mod status;
 mod status_page;
 mod stick;
+mod subrequest;
 mod target;
 mod tries;
 mod try_files;
@@ -53,6 +56,7 @@ use crate::upstream::Endpoint;
 use culvert_conf::config::{Level, Location, Server};
 use culvert_engine::http1::{BodyLength, Headers, RequestHead};
 use culvert_engine::pattern::Captures;
+use culvert_engine::proxy_protocol::ProxyHeader;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -60,7 +64,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What is known of a client connection for as long as it lives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClientFacts {
     /// `$connection`.
     pub(crate) serial: u64,
@@ -70,8 +74,12 @@ pub(crate) struct ClientFacts {
     pub(crate) local: Option<SocketAddr>,
     /// When it connected.
     pub(crate) opened: Instant,
+    /// What the PROXY protocol's header said.
+    pub(crate) proxy: Option<Box<ProxyHeader>>,
+    /// The connection's own address, where `remote` is the client's that a trusted neighbour has named.
+    pub(crate) neighbour: Option<Option<SocketAddr>>,
     /// What is known of its TLS.
-    pub(crate) tls: Option<Box<TlsFacts>>,
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     /// It speaks plain HTTP to an address that expects TLS.
     pub(crate) is_plain_to_tls: bool,
 }
@@ -79,7 +87,16 @@ pub(crate) struct ClientFacts {
 impl ClientFacts {
     /// A connection that was accepted just now.
     pub(crate) fn new(serial: u64, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> ClientFacts {
-        ClientFacts { serial, remote, local, opened: Instant::now(), tls: None, is_plain_to_tls: false }
+        ClientFacts {
+            serial,
+            remote,
+            local,
+            opened: Instant::now(),
+            tls: None,
+            is_plain_to_tls: false,
+            proxy: None,
+            neighbour: None,
+        }
     }
 
     /// `$scheme`.
@@ -138,8 +155,12 @@ pub(crate) struct Exchange {
     redirected_after: usize,
     /// Whether the log line was written, or handed to the tunnel that writes it.
     outcome_told: bool,
+    /// What limits and rules of access have decided.
+    pub(crate) ledger: access::Ledger,
+    /// The gateway's own question on behalf of another request, which nobody logs.
+    pub(crate) is_subrequest: bool,
     /// `$connections_writing` counts it.
-    _writing: Held,
+    _writing: Option<Held>,
 }
 
 /// What was sent to the client.
@@ -234,10 +255,37 @@ impl Exchange {
         let chosen = route::choose_server(&generation, site, request.host_is_read.then_some(&request.host[..]));
         let server = chosen.server;
         request.drop_invalid_headers(&server);
-        let exchange = Box::new(Exchange {
+        let mut exchange = Exchange::bare(generation, client, server, request);
+        *exchange.captures.get_mut() = chosen.captures.unwrap_or_default();
+        exchange._writing = Some(Held::new(Tally::Writing));
+        metrics::count(Tally::Requests);
+        exchange.assign(&chosen.assigns);
+        let first = match read {
+            Ok(()) => {
+                access::find_real_ip(&mut exchange);
+                secure::check(&exchange).unwrap_or(Next::EnterServer)
+            }
+            Err(refusal) => {
+                if let Some(message) = refusal.message {
+                    exchange.log(Level::Info, message);
+                }
+                Next::Status(refusal.status)
+            }
+        };
+        (exchange, first)
+    }
+
+    /// An exchange that nothing has been done for.
+    fn bare(
+        generation: Arc<Generation>,
+        client: Arc<ClientFacts>,
+        server: Arc<Server>,
+        request: Request,
+    ) -> Box<Exchange> {
+        Box::new(Exchange {
             location: server.root.clone(),
             slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
-            captures: RefCell::new(chosen.captures.unwrap_or_default()),
+            captures: RefCell::default(),
             generation,
             client,
             server,
@@ -262,20 +310,10 @@ impl Exchange {
             unsatisfied_length: None,
             redirected_after: 0,
             outcome_told: false,
-            _writing: Held::new(Tally::Writing),
-        });
-        metrics::count(Tally::Requests);
-        exchange.assign(&chosen.assigns);
-        let first = match read {
-            Ok(()) => secure::check(&exchange).unwrap_or(Next::EnterServer),
-            Err(refusal) => {
-                if let Some(message) = refusal.message {
-                    exchange.log(Level::Info, message);
-                }
-                Next::Status(refusal.status)
-            }
-        };
-        (exchange, first)
+            ledger: access::Ledger::default(),
+            is_subrequest: false,
+            _writing: None,
+        })
     }
 
     /// Ends the exchange with a redirect to `location`, unless an `error_page` answers in place of it.
@@ -347,6 +385,9 @@ impl Display for Circumstances<'_> {
         let line = exchange.request.head.line();
         if !line.is_empty() {
             write!(f, ", request: \"{}\"", String::from_utf8_lossy(line))?;
+        }
+        if exchange.is_subrequest {
+            write!(f, ", subrequest: \"{}\"", String::from_utf8_lossy(&exchange.request.uri))?;
         }
         if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
             let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);

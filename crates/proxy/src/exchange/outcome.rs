@@ -15,7 +15,7 @@ use std::time::Duration;
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.outcome_told {
+        if self.outcome_told || self.is_subrequest {
             return;
         }
         if self.sent.status == 0 {
@@ -49,6 +49,7 @@ impl Exchange {
             circumstances: self.circumstances().to_string().into(),
             connection: self.client.serial,
             began,
+            _seats: std::mem::take(&mut self.ledger.seats),
             open_before: milliseconds(began.saturating_duration_since(self.client.opened)),
             tried_after: milliseconds(tried.saturating_duration_since(began)),
             head_bytes: u32::try_from(self.sent.head_bytes).unwrap_or(u32::MAX),

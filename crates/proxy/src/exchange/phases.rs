@@ -1,7 +1,9 @@
 //! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
-use super::{Client, Exchange, Next, files, internal, metrics_page, proxy, rewrite, status_page, try_files};
+use super::{
+    Client, Exchange, Next, access, files, internal, metrics_page, mirror, proxy, rewrite, status_page, try_files,
+};
 use culvert_conf::config::{Handler, Level};
 
 /// Runs the server block's own rewrite steps.
@@ -13,6 +15,7 @@ pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
 
 /// Takes the request through the location that was chosen for it.
 pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+    access::limit_methods(exchange);
     let location = exchange.location.clone();
     if let Some(next) = rewrite::run(exchange, &location.rewrite) {
         return next;
@@ -20,9 +23,18 @@ pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) ->
     if exchange.uri_changed {
         return internal::again(exchange);
     }
+    if let Some(next) = access::check(exchange, client).await {
+        return next;
+    }
     let location = exchange.location.clone();
     if let Some(candidates) = &location.try_files
         && let Some(next) = try_files::run(exchange, candidates)
+    {
+        return next;
+    }
+    if !exchange.location.mirror.uris.is_empty()
+        && !exchange.is_subrequest
+        && let Some(next) = mirror::send(exchange, client).await
     {
         return next;
     }

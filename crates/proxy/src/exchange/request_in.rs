@@ -178,6 +178,20 @@ impl Request {
         }
     }
 
+    /// A request of the gateway's own for `uri`, with this one's head and without its body.
+    pub(super) fn fork(&self, uri: &[u8]) -> Request {
+        let mut fork = Request::new(self.head.clone(), self.began, self.nth);
+        fork.host = self.host.clone();
+        fork.host_is_read = self.host_is_read;
+        fork.target_is_read = true;
+        fork.unparsed = self.unparsed.clone();
+        fork.unparsed_is_valid = false;
+        fork.internal = true;
+        fork.uri = uri.into();
+        fork.id.clone_from(&self.id);
+        fork
+    }
+
     /// The current method.
     pub(crate) fn method(&self) -> &[u8] {
         if self.turned_to_get { b"GET" } else { self.head.method() }

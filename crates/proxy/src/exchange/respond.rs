@@ -85,6 +85,9 @@ pub(super) fn send_head<C: Client>(
         head = OutHead { status: 501, content_length: Some(0), ..OutHead::default() };
     }
     accel::carry(exchange, &mut head);
+    if let Some(challenge) = &exchange.ledger.challenge {
+        head.headers.push(b"WWW-Authenticate", challenge);
+    }
     head.server = product(exchange);
     let delivery = filter::apply(exchange, &mut head)?;
     if keep_alive::is_disabled(exchange) {

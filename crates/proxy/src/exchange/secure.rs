@@ -60,7 +60,7 @@ pub(crate) fn render_for_handshake(
     template: &Template,
 ) -> Vec<u8> {
     let mut client = ClientFacts::new(facts.serial, facts.remote, facts.local);
-    client.tls = Some(Box::new(TlsFacts::of_name(name)));
+    client.tls = Some(Arc::new(TlsFacts::of_name(name)));
     let head = RequestHead::salvage(b"");
     let (mut exchange, _) =
         Exchange::new(generation.clone(), Arc::new(client), site, Err((head, 400)), Instant::now(), 0);

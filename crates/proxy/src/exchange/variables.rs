@@ -7,6 +7,7 @@ use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::{Level, LocationKind, SlotKind};
 use culvert_engine::http1::{BodyLength, Headers, Protocol, RequestHead};
+use culvert_engine::proxy_protocol::ProxyHeader;
 use culvert_engine::template::Template;
 use culvert_engine::variable::{Builtin, Family, Variable};
 use culvert_engine::websocket::has_token;
@@ -78,8 +79,11 @@ impl Exchange {
             Builtin::Http2 if !is_http2(&request.head) => put_some(out, b""),
             Builtin::Http2 => put_some(out, if self.client.tls.is_some() { b"h2" } else { b"h2c" }),
             Builtin::Https => put_some(out, if self.client.tls.is_some() { b"on" } else { b"" }),
+            Builtin::InvalidReferer => put_some(out, if self.has_invalid_referer() { b"1" } else { b"" }),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
             Builtin::LimitRate => put_number(out, self.limit_rate.unwrap_or(0)),
+            Builtin::LimitConnStatus => put(out, self.ledger.connections.map(str::as_bytes)),
+            Builtin::LimitReqStatus => put(out, self.ledger.requests.map(str::as_bytes)),
             Builtin::Msec => put_with(out, clock::msec),
             Builtin::NginxVersion => put_some(out, crate::NGINX_VERSION.as_bytes()),
             Builtin::CulvertVersion => put_some(out, env!("CARGO_PKG_VERSION").as_bytes()),
@@ -95,6 +99,12 @@ impl Exchange {
             Builtin::ProxyInternalChunked => {
                 put(out, (self.body_out == BodyLength::Chunked).then_some(b"chunked".as_slice()))
             }
+            Builtin::ProxyProtocolAddr => self.put_proxy(out, |header| header.source, put_ip),
+            Builtin::ProxyProtocolPort => self.put_proxy(out, |header| header.source, put_port),
+            Builtin::ProxyProtocolServerAddr => self.put_proxy(out, |header| header.destination, put_ip),
+            Builtin::ProxyProtocolServerPort => self.put_proxy(out, |header| header.destination, put_port),
+            Builtin::RealipRemoteAddr => put_ip(out, self.client.neighbour.unwrap_or(self.client.remote)),
+            Builtin::RealipRemotePort => put_port(out, self.client.neighbour.unwrap_or(self.client.remote)),
             Builtin::RemoteAddr => put_ip(out, self.client.remote),
             Builtin::RemotePort => put_port(out, self.client.remote),
             Builtin::RemoteUser => put(out, remote_user(headers).as_deref()),
@@ -104,10 +114,14 @@ impl Exchange {
             Builtin::RequestCompletion => put_some(out, if self.sent.complete { b"OK" } else { b"" }),
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
             Builtin::RequestLength => put_number(out, request.received),
+            // A subrequest is a GET, on behalf of a request that may be none.
+            Builtin::RequestMethod if self.is_subrequest => put_some(out, request.head.method()),
             Builtin::RequestMethod => put(out, Some(request.method()).filter(|method| !method.is_empty())),
             Builtin::RequestTime => put_seconds(out, now().duration_since(request.began)),
             Builtin::RequestUri => put(out, Some(request.unparsed()).filter(|uri| !uri.is_empty())),
             Builtin::Scheme => put_some(out, self.client.scheme().as_bytes()),
+            Builtin::SecureLink => put(out, self.secure_link().as_deref()),
+            Builtin::SecureLinkExpires => put(out, self.secure_link_expires().as_deref()),
             Builtin::ServerAddr => put_ip(out, self.client.local),
             Builtin::ServerName => put_some(out, route::name_of(&self.server).as_bytes()),
             Builtin::ServerPort => put_port(out, self.client.local),
@@ -190,6 +204,10 @@ impl Exchange {
             Family::Arg => put(out, argument(&self.request.args, name)),
             Family::Cookie => put(out, cookie(request, "cookie", name)),
             Family::Http => put_header(out, request, name, if name == "cookie" { b"; " } else { b", " }),
+            Family::ProxyProtocolTlv => {
+                let value = self.client.proxy.as_ref().and_then(|header| header.tlv(name));
+                put(out, value.as_deref())
+            }
             Family::SentHttp => self.put_sent(out, name, head),
             // The upstream's trailers are the client's too, if it takes any.
             Family::SentTrailer => {
@@ -209,8 +227,10 @@ impl Exchange {
         }
         match self.generation.config.http.slots[slot].kind {
             SlotKind::Assigned => self.append_unset(slot),
-            SlotKind::Captured => false,
+            SlotKind::Captured | SlotKind::Absent => false,
             SlotKind::Map(map) => self.append_map(slot, map, out),
+            SlotKind::Geo(geo) => self.append_computed(slot, out, || self.geo(geo)),
+            SlotKind::Split(split) => self.append_computed(slot, out, || (self.split(split), false)),
         }
     }
 
@@ -222,6 +242,35 @@ impl Exchange {
         }
         self.slots.borrow_mut()[slot] = Some(Box::default());
         true
+    }
+
+    /// A value that may depend on other variables, kept unless it is to be computed anew each time.
+    fn append_computed(&self, slot: usize, out: &mut Vec<u8>, compute: impl FnOnce() -> (Vec<u8>, bool)) -> bool {
+        if self.depth.get() >= MAPS_DEEP_MAX {
+            self.log(Level::Error, "cycle while evaluating variables");
+            return false;
+        }
+        self.depth.set(self.depth.get() + 1);
+        let (value, is_volatile) = compute();
+        self.depth.set(self.depth.get() - 1);
+        out.extend_from_slice(&value);
+        if !is_volatile {
+            self.slots.borrow_mut()[slot] = Some(value.into());
+        }
+        true
+    }
+
+    /// An address of the PROXY protocol's header.
+    fn put_proxy(
+        &self,
+        out: &mut Vec<u8>,
+        which: impl Fn(&ProxyHeader) -> Option<SocketAddr>,
+        put: impl Fn(&mut Vec<u8>, Option<SocketAddr>) -> bool,
+    ) -> bool {
+        match self.client.proxy.as_deref().and_then(which) {
+            Some(address) => put(out, Some(address)),
+            None => false,
+        }
     }
 
     fn append_map(&self, slot: usize, map: usize, out: &mut Vec<u8>) -> bool {
@@ -380,6 +429,8 @@ fn put_ip(out: &mut Vec<u8>, addr: Option<SocketAddr>) -> bool {
 
 fn put_port(out: &mut Vec<u8>, addr: Option<SocketAddr>) -> bool {
     match addr {
+        // An address that a header named may have no port.
+        Some(addr) if addr.port() == 0 => put_some(out, b""),
         Some(addr) => put_number(out, addr.port().into()),
         None => put_some(out, b""),
     }

@@ -116,6 +116,19 @@ impl Socket {
         Ok(length)
     }
 
+    /// Reads so many bytes, which have been looked at, and drops them.
+    pub(crate) async fn skip(&self, mut length: usize) -> io::Result<()> {
+        let mut bytes = [0; 512];
+        while length > 0 {
+            let part = length.min(bytes.len());
+            match poll_fn(|cx| self.poll_receive(cx, &mut bytes[..part])).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => length -= read,
+            }
+        }
+        Ok(())
+    }
+
     /// Reads once if that can be done at once; nobody is woken otherwise.
     pub(super) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match net::recv(&self.descriptor, &mut *buffer, RecvFlags::empty()) {

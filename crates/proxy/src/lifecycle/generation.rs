@@ -1,5 +1,6 @@
 //! A generation is what runs: immutable, shared by all workers, swapped in one atomic store on reload.
 
+use crate::exchange::access::Zones;
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::tls::Tls;
@@ -9,6 +10,7 @@ use crate::upstream::tls::ClientTls;
 use culvert_conf::config::{Config, ErrorLog, ProxyTls, Server};
 use culvert_engine::route::ServerNames;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A configuration with everything that it names resolved and opened.
@@ -30,6 +32,10 @@ pub(crate) struct Generation {
     pub(crate) error_sinks: HashMap<usize, Arc<ErrorSink>>,
     /// TLS towards servers, by the address of the settings that it comes of.
     pub(crate) client_tls: HashMap<usize, Arc<ClientTls>>,
+    /// The zones of limits.
+    pub(crate) zones: Zones,
+    /// The addresses of the host names in `set_real_ip_from`.
+    pub(crate) trusted_hosts: HashMap<Box<str>, Box<[IpAddr]>>,
     /// Which site a listener belongs to, by the listener's number; listeners keep their numbers over reloads.
     pub(crate) site_by_listener: Vec<Option<usize>>,
 }
@@ -46,6 +52,8 @@ pub(crate) struct Site {
     pub(crate) http2: bool,
     /// Some location of its servers can serve a WebSocket, so that HTTP/2 may offer it (RFC 8441).
     pub(crate) has_websockets: bool,
+    /// `listen … proxy_protocol`: each connection begins with a header that says whose it is.
+    pub(crate) proxy_protocol: bool,
 }
 
 impl Site {

@@ -2,6 +2,7 @@
 
 use super::generation::Named;
 use super::{Generation, Site, privileges};
+use crate::exchange::access::Zones;
 use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
@@ -14,7 +15,7 @@ use culvert_conf::config::{
 use culvert_engine::route::{NameError, ServerNames};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 /// What a start or a reload is about to put into service.
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) tls: Tls,
     pub(super) client_tls: HashMap<usize, Arc<ClientTls>>,
     pub(super) logs: LogFiles,
+    pub(super) zones: Zones,
+    pub(super) trusted_hosts: HashMap<Box<str>, Box<[IpAddr]>>,
     /// Lines in nginx's form.
     pub(super) warnings: Vec<String>,
 }
@@ -52,8 +55,11 @@ impl Plan {
         let sites = listens.iter().map(|listen| &listen.site);
         let client_tls = plan_client_tls(&config, &mut errors);
         let tls = Tls::new(&config, sites, before.map(|before| &before.tls), &mut errors, &mut warnings);
+        let old = before.map(|before| (&before.config.http.tables, &before.zones));
+        let zones = Zones::plan(&config.http.tables, old, &mut errors);
+        let trusted_hosts = resolve_trusted(&config, &mut errors);
         match errors.is_empty() {
-            true => Ok(Plan { config, listens, upstreams, tls, client_tls, logs, warnings }),
+            true => Ok(Plan { config, listens, upstreams, tls, client_tls, logs, zones, trusted_hosts, warnings }),
             false => Err(errors),
         }
     }
@@ -176,6 +182,8 @@ fn resolve_peer(addr: &PeerAddr) -> Option<Vec<Endpoint>> {
 /// An address on the way to its plan: the servers behind it in the order of the file.
 struct Gathered<'a> {
     options: Listen,
+    /// Any line of the address says `proxy_protocol`.
+    proxy_protocol: bool,
     default: Option<usize>,
     ssl: bool,
     http2: bool,
@@ -190,6 +198,25 @@ fn check_resolver(resolver: Option<&config::Resolver>, errors: &mut Vec<String>)
             errors.push(format!("[emerg] host not found in resolver \"{host}\" in {}", resolver.place));
         }
     }
+}
+
+/// The addresses of the host names in `set_real_ip_from`.
+fn resolve_trusted(config: &Config, errors: &mut Vec<String>) -> HashMap<Box<str>, Box<[IpAddr]>> {
+    let mut hosts = HashMap::new();
+    let locations = config.http.servers.iter().flat_map(|server| server.locations.iter().chain([&server.root]));
+    for trusted in locations.flat_map(|location| location.real_ip.from.iter()) {
+        let config::Trusted::Host(name, place) = trusted else { continue };
+        if hosts.contains_key(name) {
+            continue;
+        }
+        match (&**name, 0).to_socket_addrs() {
+            Ok(found) => {
+                hosts.insert(name.clone(), found.map(|address| address.ip().to_canonical()).collect());
+            }
+            Err(_) => errors.push(format!("[emerg] host not found in set_real_ip_from \"{name}\" in {place}")),
+        }
+    }
+    hosts
 }
 
 fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<String>) -> Vec<PlannedListen> {
@@ -208,7 +235,14 @@ fn plan_listens(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<St
             for address in addresses {
                 let entry = gathered.entry(address.clone()).or_insert_with(|| {
                     order.push(address.clone());
-                    Gathered { options: listen.clone(), default: None, ssl: false, http2: false, servers: Vec::new() }
+                    Gathered {
+                        options: listen.clone(),
+                        proxy_protocol: false,
+                        default: None,
+                        ssl: false,
+                        http2: false,
+                        servers: Vec::new(),
+                    }
                 });
                 if let Err(error) = gather(entry, &address, listen, index, server) {
                     errors.push(error);
@@ -236,6 +270,7 @@ fn gather<'a>(
     }
     entry.ssl |= listen.ssl;
     entry.http2 |= listen.http2;
+    entry.proxy_protocol |= listen.proxy_protocol;
     if listen.sets_options {
         entry.options = listen.clone();
     }
@@ -284,5 +319,6 @@ fn site(gathered: &Gathered<'_>, address: &Address, warnings: &mut Vec<String>) 
     let servers: Vec<_> = gathered.servers.iter().map(|(index, _)| *index).collect();
     let mut locations = gathered.servers.iter().flat_map(|(_, server)| &server.locations);
     let has_websockets = locations.any(|location| location.may_upgrade());
-    Site { names, default, servers, ssl: gathered.ssl, http2: gathered.http2, has_websockets }
+    let (ssl, http2, proxy_protocol) = (gathered.ssl, gathered.http2, gathered.proxy_protocol);
+    Site { names, default, servers, ssl, http2, has_websockets, proxy_protocol }
 }

@@ -158,6 +158,8 @@ pub(super) fn generation(plan: Plan, site_by_listener: Vec<Option<usize>>) -> Ge
         logs: plan.logs,
         hostname,
         error_sink,
+        zones: plan.zones,
+        trusted_hosts: plan.trusted_hosts,
         site_by_listener,
     }
 }

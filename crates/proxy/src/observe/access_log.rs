@@ -3,6 +3,7 @@
 use super::clock;
 use super::error_log::ErrorSink;
 use super::log_file::{self, LogFile};
+use crate::exchange::access::Seats;
 use crate::io::clock::now;
 use culvert_conf::config::Escape;
 use culvert_engine::variable::Builtin;
@@ -227,6 +228,8 @@ pub(crate) struct Record {
     pub(crate) connection: u64,
     /// When the request began.
     pub(crate) began: Instant,
+    /// Where `limit_conn` counts it.
+    pub(crate) _seats: Seats,
     /// For so many milliseconds the connection had been open by then.
     pub(crate) open_before: u32,
     /// So many milliseconds later the last try began.

@@ -90,7 +90,7 @@ async fn arrive(
         .map_err(|error| Failed(Some((Level::Error, format!("SSL_new() failed (SSL: {error})")))))?;
     complete(&mut stream, &mut tls).await?;
     tls.verdict = server.judge(stream.negotiated().certificates);
-    facts.tls = Some(Box::new(tls));
+    facts.tls = Some(Arc::new(tls));
     Ok(Arrived { io: Transport::Tls(Box::new(stream)), facts })
 }
 
