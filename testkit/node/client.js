@@ -2,7 +2,8 @@
 // A WebSocket client on the real `ws` package, driven line by line: it obeys JSON objects on standard input and prints
 // what happens as JSON objects on standard output. Started by `testkit/src/node.rs`.
 //
-//   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']... [--insecure] [--h2]
+//   node client.js URL [--deflate] [--protocol chat]... [--header 'Name: value']... [--insecure | --ca FILE --name SERVER]
+//                      [--h2]
 //
 // With --insecure any certificate is good. With --h2 the WebSocket is a stream of HTTP/2 (RFC 8441), over TLS for wss://.
 //
@@ -10,6 +11,7 @@
 // {"close": [CODE, "…"]}  {"terminate": true}
 
 const crypto = require('crypto');
+const fs = require('fs');
 const http2 = require('http2');
 const readline = require('readline');
 const { parseArgs } = require('util');
@@ -21,6 +23,8 @@ const { values: options, positionals } = parseArgs({
     deflate: { type: 'boolean', default: false },
     protocol: { type: 'string', multiple: true, default: [] },
     header: { type: 'string', multiple: true, default: [] },
+    ca: { type: 'string' },
+    name: { type: 'string' },
     insecure: { type: 'boolean', default: false },
     h2: { type: 'boolean', default: false },
   },
@@ -41,6 +45,8 @@ function overHttp1() {
     maxPayload: MAX_PAYLOAD,
     rejectUnauthorized: !options.insecure,
     headers,
+    // Over TLS: whom to trust, and the server's name.
+    ...(options.ca ? { ca: fs.readFileSync(options.ca), servername: options.name } : {}),
   });
 }
 

@@ -1,7 +1,7 @@
 """A WebSocket client on Python's `websockets`, driven line by line: it obeys JSON objects on standard input and prints
 what happens as JSON objects on standard output. Started by `testkit/src/python.rs`.
 
-    client.py URL [--deflate] [--protocol chat]...
+    client.py URL [--deflate] [--protocol chat]... [--ca FILE --name SERVER]
 
 {"text": "…"}  {"fragments": ["a", "b"]}  {"random": BYTES}  {"pieces": [BYTES, FRAMES]}  {"ping": "…"}
 {"close": [CODE, "…"]}
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import ssl
 import sys
 
 import websockets
@@ -70,11 +71,16 @@ async def main():
     parser.add_argument("url")
     parser.add_argument("--deflate", action="store_true")
     parser.add_argument("--protocol", action="append", default=None)
+    parser.add_argument("--ca")
+    parser.add_argument("--name")
     options = parser.parse_args()
+    # Over TLS: whom to trust, and the server's name.
+    tls = {"ssl": ssl.create_default_context(cafile=options.ca), "server_hostname": options.name} if options.ca else {}
     socket = await websockets.connect(
         options.url,
         compression="deflate" if options.deflate else None,
         subprotocols=options.protocol,
+        **tls,
         max_size=64 << 20,
         # Its own pings would be answered before the gateway's are looked for.
         ping_interval=None,

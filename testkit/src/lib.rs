@@ -18,6 +18,7 @@
 mod authority;
 mod backend;
 mod browser;
+pub mod certificates;
 mod client;
 mod config;
 mod deadline;

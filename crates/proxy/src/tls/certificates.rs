@@ -1,6 +1,7 @@
 //! Which certificate a handshake is answered with.
 
 use super::files::{self, Text};
+use crate::observe::error_log::os_error;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureAlgorithm};
@@ -42,8 +43,9 @@ impl Loaded {
         let words = passwords.map(files::passwords).transpose()?.unwrap_or_default();
         let mut certified = files::certified(Text::File(certificate), Text::File(key), &words)?;
         if let Some(staple) = staple {
-            let response = files::read(staple)
-                .map_err(|error| format!("BIO_new_file(\"{}\") failed (SSL: {error})", staple.display()))?;
+            let response = files::read(staple).map_err(|error| {
+                format!("BIO_new_file(\"{}\") failed (SSL: {})", staple.display(), os_error(&error))
+            })?;
             certified.ocsp = Some(response);
         }
         let certified = Arc::new(certified);

@@ -1,5 +1,6 @@
 //! Certificates, keys and lists of revoked certificates out of PEM, with nginx's words for what is wrong with them.
 
+use crate::observe::error_log::os_error;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -10,8 +11,9 @@ use std::path::Path;
 
 /// A certificate with its chain, and its key.
 pub(crate) fn certified(certificate: Text<'_>, key: Text<'_>, passwords: &[Vec<u8>]) -> Result<CertifiedKey, String> {
-    let bytes =
-        certificate.read().map_err(|error| cannot_load("certificate", certificate, "BIO_new_file()", &error))?;
+    let bytes = certificate
+        .read()
+        .map_err(|error| cannot_load("certificate", certificate, "BIO_new_file()", os_error(&error)))?;
     let chain = certificates(&bytes)
         .map_err(|error| cannot_load("certificate", certificate, "PEM_read_bio_X509_AUX()", error))?;
     // What is not a certificate inside is found when it is used otherwise.
@@ -20,7 +22,7 @@ pub(crate) fn certified(certificate: Text<'_>, key: Text<'_>, passwords: &[Vec<u
             return Err(cannot_load("certificate", certificate, &format!("certificate {nth} of the file"), error));
         }
     }
-    let bytes = key.read().map_err(|error| cannot_load("certificate key", key, "BIO_new_file()", &error))?;
+    let bytes = key.read().map_err(|error| cannot_load("certificate key", key, "BIO_new_file()", os_error(&error)))?;
     let der = private_key(&bytes, passwords)
         .map_err(|error| cannot_load("certificate key", key, "PEM_read_bio_PrivateKey()", error))?;
     let signer = any_supported_type(&der)
@@ -123,9 +125,7 @@ fn decrypt(pem: &str, passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, S
 
 /// The lines of an `ssl_password_file`.
 pub(crate) fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let bytes = read(path).map_err(|error| {
-        format!("open() \"{}\" failed ({})", path.display(), crate::observe::error_log::os_error(&error))
-    })?;
+    let bytes = read(path).map_err(|error| format!("open() \"{}\" failed ({})", path.display(), os_error(&error)))?;
     let lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
     Ok(lines.filter(|line| !line.is_empty()).collect())
 }

@@ -30,8 +30,12 @@ const HANDSHAKE: u8 = 0x16;
 /// Most first messages are smaller; larger ones are read in further steps.
 const HELLO_BYTES: usize = 16 * 1024;
 
-/// The alert `unrecognized_name` (RFC 6066 section 3), fatal, in a record that is not encrypted.
-const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 112];
+/// `unrecognized_name` (RFC 6066 section 3).
+const UNRECOGNIZED_NAME: u8 = 112;
+/// `decode_error`, for what makes no sense (RFC 8446 section 6.2).
+const DECODE_ERROR: u8 = 50;
+/// `internal_error` (RFC 8446 section 6.2).
+const INTERNAL_ERROR: u8 = 80;
 
 /// Why no handshake came about, as the log says it; `None` where there is nothing to say.
 struct Failed(Option<(Level, String)>);
@@ -77,14 +81,19 @@ async fn arrive(
     let mut tls = offered(&accepted);
     drop(accepted);
     let Some((server, http2)) = choose(generation, site, tls.name()) else {
-        // The client may be gone already, which is all the same now.
-        let _ = io.write_all(&UNRECOGNIZED_NAME).await;
-        return Err(Failed::info("SSL_do_handshake() failed (SSL: the handshake is rejected)"));
+        alert(&mut io, UNRECOGNIZED_NAME).await;
+        return Err(Failed::info("handshake rejected"));
     };
     let asked = tls.name.clone();
     let config =
         server.config(http2, |template| render_for_handshake(generation, &facts, asked.as_deref(), site, template));
-    let config = config.map_err(|error| Failed(Some((Level::Error, error))))?;
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            alert(&mut io, INTERNAL_ERROR).await;
+            return Err(Failed(Some((Level::Error, error))));
+        }
+    };
     let Transport::Socket(socket) = io else { return Err(Failed(None)) };
     let mut stream = TlsStream::accept(socket, config, hello)
         .map_err(|error| Failed(Some((Level::Error, format!("SSL_new() failed (SSL: {error})")))))?;
@@ -92,6 +101,12 @@ async fn arrive(
     tls.verdict = server.judge(stream.negotiated().certificates);
     facts.tls = Some(Arc::new(tls));
     Ok(Arrived { io: Transport::Tls(Box::new(stream)), facts })
+}
+
+/// Sends a fatal alert in a record that is not encrypted.
+async fn alert(io: &mut Transport, description: u8) {
+    // The client may be gone already, which is all the same now.
+    let _ = io.write_all(&[0x15, 3, 3, 0, 2, 2, description]).await;
 }
 
 /// What the connection begins with; nothing is taken.
@@ -120,10 +135,12 @@ async fn read_hello(io: &mut Transport) -> Result<(Vec<u8>, Accepted), Failed> {
             Ok(Some(accepted)) => return Ok((hello, accepted)),
             Ok(None) if closed => return Err(Failed::info("peer closed connection in SSL handshake")),
             Ok(None) => {}
-            Err((error, mut alert)) => {
+            Err((error, mut says)) => {
                 let mut bytes = Vec::new();
-                if alert.write_all(&mut bytes).is_ok() {
+                if says.write_all(&mut bytes).is_ok() && !bytes.is_empty() {
                     let _ = io.write_all(&bytes).await;
+                } else {
+                    alert(io, DECODE_ERROR).await;
                 }
                 return Err(failed(&error));
             }

@@ -5,6 +5,7 @@ use super::files::{self, Text};
 use super::sessions::{Context, ServerStore, TicketKeys, Tickets};
 use super::verify::{self, Asks, Flaw, Judge};
 use super::{Kept, cache_of};
+use crate::observe::error_log::os_error;
 use aws_lc_rs::digest;
 use culvert_conf::config::{Server, TlsCipher, TlsGroup, TlsSettings};
 use culvert_engine::template::Template;
@@ -109,7 +110,7 @@ impl ServerTls {
 fn check_files(settings: &TlsSettings, warnings: &mut Vec<String>) -> Result<(), String> {
     if let Some(file) = &settings.dhparam {
         let failed = |why: &dyn std::fmt::Display| format!("BIO_new_file(\"{}\") failed (SSL: {why})", file.display());
-        let bytes = files::read(file).map_err(|error| failed(&error))?;
+        let bytes = files::read(file).map_err(|error| failed(&os_error(&error)))?;
         let text = String::from_utf8_lossy(&bytes);
         if !text.contains("-----BEGIN DH PARAMETERS-----") {
             return Err(format!("PEM_read_bio_DHparams(\"{}\") failed (SSL: no start line)", file.display()));
@@ -255,9 +256,8 @@ const EARLY_BYTES_MAX: u32 = 16_384;
 fn read_ticket_keys(settings: &TlsSettings) -> Result<Option<TicketKeys>, String> {
     let mut keys = Vec::new();
     for file in &*settings.session_ticket_keys {
-        let bytes = files::read(file).map_err(|error| {
-            format!("open() \"{}\" failed ({})", file.display(), crate::observe::error_log::os_error(&error))
-        })?;
+        let bytes = files::read(file)
+            .map_err(|error| format!("open() \"{}\" failed ({})", file.display(), os_error(&error)))?;
         if !matches!(bytes.len(), 48 | 80) {
             return Err(format!("\"{}\" must be 48 or 80 bytes", file.display()));
         }

@@ -1,5 +1,6 @@
 //! Certificates of clients: asked for in the handshake, judged after it, so that a request can be answered with what is wrong.
 
+use crate::observe::error_log::os_error;
 use culvert_conf::config::{TlsSettings, VerifyClient};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -147,7 +148,7 @@ impl Judge {
 
     fn trust(&mut self, file: &Path) -> Result<(), String> {
         let failed = |why: String| format!("SSL_CTX_load_verify_locations(\"{}\") failed (SSL: {why})", file.display());
-        let bytes = super::files::read(file).map_err(|error| failed(error.to_string()))?;
+        let bytes = super::files::read(file).map_err(|error| failed(os_error(&error)))?;
         for certificate in super::files::certificates(&bytes).map_err(failed)? {
             let anchor = anchor_from_trusted_cert(&certificate).map_err(|error| failed(error.to_string()))?.to_owned();
             self.anchors.push(anchor);
@@ -158,7 +159,7 @@ impl Judge {
 
     fn revoke(&mut self, file: &Path) -> Result<(), String> {
         let failed = |why: String| format!("X509_LOOKUP_load_file(\"{}\") failed (SSL: {why})", file.display());
-        let bytes = super::files::read(file).map_err(|error| failed(error.to_string()))?;
+        let bytes = super::files::read(file).map_err(|error| failed(os_error(&error)))?;
         for list in super::files::revocation_lists(&bytes).map_err(failed)? {
             let list = OwnedCertRevocationList::from_der(&list).map_err(|error| failed(error.to_string()))?;
             self.lists.push(CertRevocationList::Owned(list));

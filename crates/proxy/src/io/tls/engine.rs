@@ -7,10 +7,10 @@ use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use std::io;
 use std::ops::Deref;
 
-/// A TLS connection's keys and state.
+/// A TLS connection's keys and state. The two are of nearly one size.
 pub(super) enum Engine {
-    Server(Box<UnbufferedServerConnection>),
-    Client(Box<UnbufferedClientConnection>),
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
 }
 
 /// Where plaintext goes: to whoever reads, and what he has no room for into a vector.

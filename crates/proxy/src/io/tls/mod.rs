@@ -92,7 +92,7 @@ impl TlsStream {
     /// A configuration that rustls refuses.
     pub(crate) fn accept(socket: Socket, config: Arc<ServerConfig>, hello: Vec<u8>) -> io::Result<TlsStream> {
         let engine = UnbufferedServerConnection::new(config).map_err(engine::to_io)?;
-        Ok(TlsStream::new(socket, Engine::Server(Box::new(engine)), hello))
+        Ok(TlsStream::new(socket, Engine::Server(engine), hello))
     }
 
     /// The client's side of a connection to `name`. The handshake is still to be made.
@@ -105,7 +105,7 @@ impl TlsStream {
         name: ServerName<'static>,
     ) -> io::Result<TlsStream> {
         let engine = UnbufferedClientConnection::new(config, name).map_err(engine::to_io)?;
-        Ok(TlsStream::new(socket, Engine::Client(Box::new(engine)), Vec::new()))
+        Ok(TlsStream::new(socket, Engine::Client(engine), Vec::new()))
     }
 
     fn new(socket: Socket, engine: Engine, partial: Vec<u8>) -> TlsStream {
@@ -319,7 +319,7 @@ impl TlsStream {
 
     /// Says that nothing follows, if that can be said at once.
     pub(crate) fn farewell(&mut self) {
-        if self.write_ended || self.unsent.is_some() || self.engine.is_handshaking() {
+        if self.write_ended || self.unsent.is_some() {
             return;
         }
         self.write_ended = true;
