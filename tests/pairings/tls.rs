@@ -2,7 +2,7 @@
 
 use super::facts;
 use culvert_testkit::node::{Client, server};
-use culvert_testkit::{Authority, Backend, Identity, Place, Program, Gateway, World, self_signed};
+use culvert_testkit::{Authority, Backend, Gateway, Identity, Place, Program, World, self_signed};
 
 /// A place with an authority, and a server at port 9001 that shows what it signed for `names`.
 fn place_with_server(names: &[&str], options: &[&str]) -> (Place, Authority, culvert_testkit::node::Echo) {
@@ -300,11 +300,15 @@ fn files_that_can_not_be_read_are_told_of_at_the_start() {
     for (directives, line) in [
         ("proxy_ssl_verify on; proxy_ssl_trusted_certificate {dir}/none.pem;", "SSL_CTX_load_verify_locations(\""),
         ("proxy_ssl_verify on; proxy_ssl_trusted_certificate {dir}/garbage.pem;", "SSL_CTX_load_verify_locations(\""),
-        ("proxy_ssl_certificate {dir}/none.crt; proxy_ssl_certificate_key {dir}/none.key;", "cannot load certificate \""),
+        (
+            "proxy_ssl_certificate {dir}/none.crt; proxy_ssl_certificate_key {dir}/none.key;",
+            "cannot load certificate \"",
+        ),
         ("proxy_ssl_password_file {dir}/none;", "open() \""),
     ] {
-        let config =
-            format!("server {{ listen {{address}}:8080; location / {{ proxy_pass https://{{address}}:1; {directives} }} }}");
+        let config = format!(
+            "server {{ listen {{address}}:8080; location / {{ proxy_pass https://{{address}}:1; {directives} }} }}"
+        );
         let refusal = Gateway::try_start(&program, &place, &config).expect_err("the file can't be read");
         assert!(refusal.stderr.contains("[emerg]") && refusal.stderr.contains(line), "{}", refusal.stderr);
     }

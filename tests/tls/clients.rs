@@ -21,7 +21,8 @@ fn asking(directives: &str) -> World {
     let chain = ["deep", "between"].map(|name| place.read(&format!("{name}.crt"))).concat();
     place.write("deep.crt", chain);
     let config = format!(
-        "server {{ listen {{address}}:8443 ssl; server_name one.test; {} {directives} {SAYS} }}",
+        "server {{ listen {{address}}:8443 ssl; server_name one.test; {} {directives} {SAYS} }}
+         server {{ listen {{address}}:8443 ssl; server_name other.test; {directives} }}",
         certificate("one")
     );
     world(place, &config)
@@ -85,7 +86,10 @@ fn authorities_in_between_are_counted() {
     let world = asking(&format!("ssl_verify_client on; {TRUST}"));
     assert_eq!(line(&with(&world, "deep"), "verify "), "SUCCESS");
     assert!(with(&world, "deepest").contains("The SSL certificate error"));
-    world.error_log_shows("client SSL certificate verify error: (22:certificate chain too long)");
+    if !World::is_nginx() {
+        // OpenSSL gives up the search for authorities, and says that it has not found one (20).
+        world.error_log_shows("client SSL certificate verify error: (22:certificate chain too long)");
+    }
     let world = asking(&format!("ssl_verify_client on; {TRUST} ssl_verify_depth 2;"));
     assert_eq!(line(&with(&world, "deepest"), "verify "), "SUCCESS");
 }

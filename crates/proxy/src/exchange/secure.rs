@@ -29,7 +29,7 @@ pub(super) fn check(exchange: &Exchange) -> Option<Next> {
     if verify == VerifyClient::Off {
         return None;
     }
-    if tls.name().is_some_and(|name| name.as_bytes() != &*exchange.request.host) {
+    if tls.chosen_name().is_some_and(|name| name.as_bytes() != &*exchange.request.host) {
         let message = "client attempted to request the server name different from the one that was negotiated";
         exchange.log(Level::Info, format_args!("{message} {READING}"));
         return Some(Next::Status(421));

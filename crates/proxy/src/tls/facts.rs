@@ -20,6 +20,8 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 pub(crate) struct TlsFacts {
     /// The server's name, as the client sent it.
     pub(super) name: Option<Box<str>>,
+    /// One of several servers has that name, so that the handshake was made with that server.
+    pub(super) is_chosen: bool,
     pub(super) version: Option<&'static str>,
     pub(super) suite: Option<CipherSuite>,
     pub(super) group: Option<NamedGroup>,
@@ -57,6 +59,11 @@ impl TlsFacts {
     /// The name that the client asked for in its handshake.
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The same, where it chose the server.
+    pub(crate) fn chosen_name(&self) -> Option<&str> {
+        self.name().filter(|_| self.is_chosen)
     }
 
     /// Whether the client asked for HTTP/2.

@@ -84,6 +84,7 @@ async fn arrive(
         alert(&mut io, UNRECOGNIZED_NAME).await;
         return Err(Failed::info("handshake rejected"));
     };
+    tls.is_chosen = is_chosen(generation, site, tls.name());
     let asked = tls.name.clone();
     let config =
         server.config(http2, |template| render_for_handshake(generation, &facts, asked.as_deref(), site, template));
@@ -170,6 +171,13 @@ fn choose(generation: &Generation, site: usize, name: Option<&str>) -> Option<(A
     }
     let tls = generation.tls.of(index).or_else(|| generation.tls.of(site.default.server))?;
     Some((tls.clone(), site.speaks_http2(server)))
+}
+
+/// Whether one of several servers has the name.
+fn is_chosen(generation: &Generation, site: usize, name: Option<&str>) -> bool {
+    let site = &generation.sites[site];
+    let named = name.and_then(|name| site.names.find(name.as_bytes()).ok());
+    site.servers.len() > 1 && named.is_some_and(|(named, _)| named.name.is_some())
 }
 
 /// Makes the rest of the handshake.
