@@ -108,6 +108,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
 }
 
 fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Loaded, Report> {
+    let asks_tcp_info = world.variables.asks_tcp_info;
     let (slots, unknown) = world.variables.finish(&mut world.suggestions);
     let mut diagnostics = world.diagnostics;
     if !incomplete {
@@ -119,7 +120,8 @@ fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Lo
     if diagnostics.iter().any(|found| found.level <= Level::Error) {
         return Err(Report { diagnostics, sources });
     }
-    let http = Http { servers: world.servers, upstreams: world.upstreams, maps: world.maps, tables: world.tables, slots };
+    let World { servers, upstreams, maps, tables, .. } = world;
+    let http = Http { servers, upstreams, maps, tables, slots, asks_tcp_info };
     let sources = once_each(sources, &mut diagnostics);
     Ok(Loaded { config: Config { main: world.main, http }, warnings: diagnostics, sources })
 }

@@ -17,6 +17,8 @@ use std::collections::{HashMap, HashSet};
 /// The variables of one configuration while it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Variables {
+    /// Whether some `$tcpinfo_…` is used.
+    pub(crate) asks_tcp_info: bool,
     slots: Vec<Draft>,
     by_name: HashMap<String, usize>,
     /// Names that a `set` or `map` defines somewhere: they win over the members of a family (`$http_x`) of that name.
@@ -58,6 +60,9 @@ const REDEFINABLE: &[Builtin] = &[
     Builtin::ProxyHost,
     Builtin::ProxyPort,
     Builtin::CulvertVersion,
+    Builtin::IsRequestPort,
+    Builtin::RequestPort,
+    Builtin::UpstreamLastServerName,
     Builtin::UpstreamQueueTime,
     Builtin::WebsocketBytesReceived,
     Builtin::WebsocketBytesSent,
@@ -120,6 +125,7 @@ impl Variables {
     pub(crate) fn resolve(&mut self, directive: &Directive, number: usize, name: &str) -> Variable {
         let lower = name.to_ascii_lowercase();
         let is_redefined = self.defined.contains(&lower) || self.by_name.contains_key(&lower);
+        self.asks_tcp_info |= lower.starts_with("tcpinfo_");
         match variable::builtin(&lower) {
             Some(found) if !(is_redefined && is_definable(&found, &lower)) => found,
             _ => Variable::Slot(self.slot(directive, number, lower)),
@@ -266,13 +272,9 @@ const NGINX_ONLY: &[&str] = &[
     "proxy_protocol_",
     "quic_",
     "realip_remote_",
-    "request_body_file",
-    "request_port",
     "secure_link",
     "session_",
     "slice_range",
     "spdy",
     "uid_",
-    "upstream_last_server_name",
-    "is_request_port",
 ];

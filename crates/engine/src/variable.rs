@@ -82,6 +82,7 @@ builtins! {
     Https "https" "`on` if the connection is encrypted, else empty.";
     InvalidReferer "invalid_referer" "`1` if the `Referer` is none of `valid_referers`, else empty.";
     IsArgs "is_args" "A question mark if the request has arguments, else empty.";
+    IsRequestPort "is_request_port" "A colon if `$request_port` has a value, else empty.";
     LimitConnStatus "limit_conn_status" "What `limit_conn` did: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`.";
     LimitRate "limit_rate" "The response rate limit; empty unless it was set.";
     LimitReqStatus "limit_req_status" "What `limit_req` did: `PASSED`, `DELAYED`, `REJECTED`, `DELAYED_DRY_RUN` or `REJECTED_DRY_RUN`.";
@@ -114,6 +115,7 @@ builtins! {
     RequestId "request_id" "A unique identifier of the request: 16 random bytes in hexadecimal.";
     RequestLength "request_length" "Bytes of the request: line, headers and body.";
     RequestMethod "request_method" "The request's method.";
+    RequestPort "request_port" "The port in the request line or the `Host` header.";
     RequestTime "request_time" "Seconds since the first byte of the request was read, with milliseconds.";
     RequestUri "request_uri" "The request target as the client sent it, with arguments.";
     Scheme "scheme" "`http` or `https`.";
@@ -147,6 +149,10 @@ builtins! {
     SslSessionId "ssl_session_id" "A number of the TLS session, the same whenever the session is taken up again.";
     SslSessionReused "ssl_session_reused" "`r` if an earlier session was taken up, else `.`.";
     Status "status" "The status of the response.";
+    TcpinfoRcvSpace "tcpinfo_rcv_space" "The kernel's `tcpi_rcv_space` of the client connection.";
+    TcpinfoRtt "tcpinfo_rtt" "The kernel's `tcpi_rtt` of the client connection, in microseconds.";
+    TcpinfoRttvar "tcpinfo_rttvar" "The kernel's `tcpi_rttvar` of the client connection, in microseconds.";
+    TcpinfoSndCwnd "tcpinfo_snd_cwnd" "The kernel's `tcpi_snd_cwnd` of the client connection.";
     TimeIso8601 "time_iso8601" "Local time in ISO 8601 form.";
     TimeLocal "time_local" "Local time in the common log format.";
     UpstreamAddr "upstream_addr" "The address of the server that took the request; several, separated by commas, where several were tried.";
@@ -157,6 +163,7 @@ builtins! {
     UpstreamCacheStatus "upstream_cache_status" "`BYPASS` where a `proxy_cache` is configured, since there is none; else empty.";
     UpstreamConnectTime "upstream_connect_time" "Seconds spent connecting to the upstream server, one number per try.";
     UpstreamHeaderTime "upstream_header_time" "Seconds until the response head from the upstream server, one number per try.";
+    UpstreamLastServerName "upstream_last_server_name" "The name of the upstream server that was chosen last, as its `server` line has it.";
     UpstreamQueueTime "upstream_queue_time" "Seconds spent waiting in the upstream's `queue`, one number per try.";
     UpstreamResponseLength "upstream_response_length" "Bytes of the response body from the upstream server, one number per try.";
     UpstreamResponseTime "upstream_response_time" "Seconds until the last byte from the upstream server, one number per try.";
@@ -197,7 +204,7 @@ pub fn builtin(name: &str) -> Option<Variable> {
     }
     FAMILIES
         .iter()
-        .find(|row| name.len() > row.prefix.len() && name.starts_with(row.prefix))
+        .find(|row| name.starts_with(row.prefix))
         .map(|row| Variable::Member(row.family, name[row.prefix.len()..].into()))
 }
 
@@ -225,7 +232,7 @@ mod tests {
     fn members_are_told_by_the_longest_prefix_that_fits() {
         assert_eq!(builtin("HTTP_Upgrade"), Some(Variable::Member(Family::Http, "upgrade".into())));
         assert_eq!(builtin("upstream_http_x"), Some(Variable::Member(Family::UpstreamHttp, "x".into())));
-        assert_eq!(builtin("http_"), None);
+        assert_eq!(builtin("http_"), Some(Variable::Member(Family::Http, "".into())));
         assert_eq!(builtin("no_such"), None);
     }
 }

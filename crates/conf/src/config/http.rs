@@ -25,6 +25,8 @@ pub struct Http {
     /// The variables that the configuration defines; [`culvert_engine::variable::Variable::Slot`] is an index into this
     /// list.
     pub slots: Vec<Slot>,
+    /// Some `$tcpinfo_…` is used, for which each request has to ask the kernel.
+    pub asks_tcp_info: bool,
 }
 
 /// A variable that the configuration defines.

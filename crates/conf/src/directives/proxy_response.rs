@@ -7,6 +7,12 @@ use crate::syntax::Directive;
 
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
+    Row::new("proxy_force_ranges", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {
+        scope.proxy().response.force_ranges = directive.flag(1)?;
+        Ok(())
+    })
+    .default("off")
+    .doc("Whether ranges of a response are served although the upstream does not say that it has any."),
     Row::new("proxy_ignore_headers", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), ignore_headers).doc(
         "Headers of the upstream's response that are not acted upon: `X-Accel-Redirect`, `X-Accel-Limit-Rate`, \
          `X-Accel-Buffering` and `X-Accel-Charset`; also `X-Accel-Expires`, `Expires`, `Cache-Control`, `Set-Cookie` \

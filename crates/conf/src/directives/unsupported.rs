@@ -139,7 +139,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         planned: true,
         why: "this part of proxying comes later",
-        names: &["proxy_allow_upstream", "proxy_bind_dynamic", "proxy_force_ranges", "proxy_request_dynamic"],
+        names: &["proxy_allow_upstream", "proxy_bind_dynamic", "proxy_request_dynamic"],
     },
     Group {
         planned: true,
@@ -679,7 +679,6 @@ pub(crate) const NEUTRAL: &[(&str, &str)] = &[
     ("http3", "off"),
     ("http3_hq", "off"),
     ("override_charset", "off"),
-    ("proxy_force_ranges", "off"),
     ("proxy_store", "off"),
     ("ssi", "off"),
     ("userid", "off"),

@@ -113,7 +113,7 @@ async fn open<C: Client>(
             {
                 let reason = os_error(&unbound.error);
                 exchange.log(Level::Crit, format_args!("{unbound} ({reason}) while connecting to upstream"));
-                exchange.close_try(500);
+                exchange.close_try(0);
                 return Err(TryError::Final(Next::Status(500)));
             }
             pick.ends(Ending::Failed);

@@ -1,6 +1,6 @@
 //! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
 
-use crate::io::Deadline;
+use crate::io::{Deadline, TcpInfo};
 use bytes::Bytes;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
@@ -91,6 +91,11 @@ pub(crate) trait Client: Send {
 
     /// Sends an interim response (RFC 9110 section 15.2), where the protocol's version knows them.
     fn send_interim(&mut self, _status: u16, _headers: &Headers) {}
+
+    /// What the kernel knows of the connection, where it is one of TCP.
+    fn tcp_info(&self) -> Option<TcpInfo> {
+        None
+    }
 
     /// Says that the connection is to be reset when it is closed, which is soon.
     fn reset_at_end(&mut self) {}

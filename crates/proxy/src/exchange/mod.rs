@@ -48,6 +48,7 @@ pub(crate) use secure::render_for_handshake;
 pub(crate) use status::reason;
 pub(crate) use tries::Try;
 
+use crate::io::TcpInfo;
 use crate::lifecycle::Generation;
 use crate::observe::metrics::{self, Held, Tally};
 use crate::tls::TlsFacts;
@@ -127,6 +128,8 @@ pub(crate) struct Exchange {
     carried: Headers,
     /// What log lines say that is going on, where a step that knows does not write them itself.
     doing: &'static str,
+    /// What the kernel knows of the client connection, where the configuration asks for it (`$tcpinfo_rtt`).
+    tcp_info: Option<TcpInfo>,
     /// How the body of the last request to an upstream was framed.
     body_out: BodyLength,
     /// The values of the configuration's own variables.
@@ -217,6 +220,7 @@ pub(crate) enum Served {
 /// Serves one request from its head to its outcome.
 pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, first: Next) -> Served {
     let client = &mut paced::Paced::new(client);
+    exchange.look_at_connection(client);
     let mut next = first;
     let served = loop {
         next = match next {
@@ -230,6 +234,7 @@ pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, fi
             Next::Close => break Served::Broken,
         };
     };
+    exchange.look_at_connection(client);
     exchange.sent.bytes = client.sent();
     exchange.request.received = client.received();
     served
@@ -298,6 +303,7 @@ impl Exchange {
             upstream_trailers: Headers::default(),
             carried: Headers::default(),
             doing: "",
+            tcp_info: None,
             body_out: BodyLength::None,
             depth: Cell::new(0),
             forced_status: None,
@@ -330,6 +336,12 @@ impl Exchange {
                 let value = String::from_utf8_lossy(value);
                 self.log(Level::Error, format_args!("invalid $limit_rate \"{value}\""));
             }
+        }
+    }
+
+    fn look_at_connection<C: Client>(&mut self, client: &C) {
+        if self.generation.config.http.asks_tcp_info {
+            self.tcp_info = client.tcp_info();
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::client::{BodyError, BodyPart, OutHead};
-use crate::io::Deadline;
+use crate::io::{Deadline, TcpInfo};
 use bytes::{Buf, BytesMut};
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
@@ -123,6 +123,10 @@ impl<C: Client> Client for Paced<'_, C> {
 
     fn close_after(&mut self) {
         self.client.close_after();
+    }
+
+    fn tcp_info(&self) -> Option<TcpInfo> {
+        self.client.tcp_info()
     }
 
     fn reset_at_end(&mut self) {

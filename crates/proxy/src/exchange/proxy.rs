@@ -15,6 +15,7 @@ use culvert_engine::http1::{BodyDecoder, BodyLength, ResponseHead, response_body
 use culvert_engine::retry::{RetryOn, TryFailure, TryState, may_retry, method_is_idempotent, status_for};
 use culvert_engine::websocket::has_token;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
@@ -234,15 +235,19 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
     }
     let mut head = response_in::translate(exchange, job.pass, (status, &answer.head.reason), length);
     job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
-    if let Err(status) = respond::send_head(exchange, client, head) {
-        exchange.close_try(answer.head.status);
-        return Next::Status(status);
-    }
+    let delivery = match respond::send_head(exchange, client, head) {
+        Ok(delivery) => delivery,
+        Err(status) => {
+            exchange.close_try(answer.head.status);
+            return Next::Status(status);
+        }
+    };
+    let part = delivery.parts.and_then(|parts| parts.ranges.into_iter().next()).map(|part| part.range);
     if exchange.is_head() && length != BodyLength::None {
         // The client gets no body, so nobody reads the one that comes, nor uses its connection again.
-        return relay_body(exchange, client, job, answer, BodyLength::None, false).await;
+        return relay_body(exchange, client, job, answer, (BodyLength::None, None), false).await;
     }
-    relay_body(exchange, client, job, answer, length, may_be_kept).await
+    relay_body(exchange, client, job, answer, (length, part), may_be_kept).await
 }
 
 /// Ends the try whose response itself is not for the client. Without a body its connection is good for another request.
@@ -276,13 +281,13 @@ async fn relay_body<C: Client>(
     client: &mut C,
     job: &Job<'_>,
     answer: Answer,
-    length: BodyLength,
+    (length, part): (BodyLength, Option<Range<u64>>),
     may_be_kept: bool,
 ) -> Next {
     let Answer { mut pick, mut connection, mut pump, head } = answer;
     let buffering = accel::buffering(exchange);
     let pace = if buffering { exchange.upstream_pace() } else { None };
-    let mut relay = BodyRelay::new(job.bounds.buffering(buffering), BodyDecoder::new(length), pace);
+    let mut relay = BodyRelay::new(job.bounds.buffering(buffering), BodyDecoder::new(length), pace, part);
     let end = relay.run(Ends { client, connection: &mut connection, pump: &mut pump }).await;
     exchange.note_bytes(&connection);
     if let Some(attempt) = exchange.tries.last_mut() {
@@ -294,7 +299,7 @@ async fn relay_body<C: Client>(
             exchange.sent.complete = true;
             pick.completed();
             job.binding.at_end(exchange, &job.upstream, &mut pick);
-            let reusable = !pump.is_active() && !relay.request_cut && may_be_kept;
+            let reusable = !pump.is_active() && !relay.request_cut && !relay.response_cut && may_be_kept;
             if pump.is_active() {
                 client.close_after();
             }

@@ -1,10 +1,10 @@
 //! How fast a response may be sent: `limit_rate`, `limit_rate_after` and whatever overrides them for one request.
 
 use super::Exchange;
+use crate::io::clock::now;
 use culvert_conf::config::{Level, SizeValue};
 use culvert_engine::pace::Pace;
 use culvert_engine::template::Template;
-use tokio::time::Instant;
 
 impl Exchange {
     /// The pace of the response that is about to be sent. What the first response of a request settles holds for it.
@@ -13,13 +13,13 @@ impl Exchange {
         let rate = self.limit_rate.unwrap_or_else(|| self.size(&client.limit_rate));
         self.limit_rate = Some(rate);
         let free = if rate == 0 { 0 } else { self.size(&client.limit_rate_after) };
-        Pace::new(rate, free, Instant::now().into_std())
+        Pace::new(rate, free, now().into_std())
     }
 
     /// The pace at which the response is read from the upstream (`proxy_limit_rate`).
     pub(super) fn upstream_pace(&self) -> Option<Pace> {
         let rate = self.size(&self.location.proxy.response.limit_rate);
-        Pace::new(rate, 0, Instant::now().into_std())
+        Pace::new(rate, 0, now().into_std())
     }
 
     /// A number of bytes; 0 where variables make no number.

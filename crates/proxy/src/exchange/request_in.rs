@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) by_connect: bool,
     /// The host name: from the request line, else from `Host`; in lower case, without the port. Empty where there is none.
     pub(crate) host: Box<[u8]>,
+    /// The port that stood behind the host.
+    pub(crate) port: Option<u16>,
     /// Whether the host could be read, so that it may choose the server.
     pub(crate) host_is_read: bool,
     /// Whether the target could be read.
@@ -73,6 +75,7 @@ impl Request {
             by_connect: false,
             head,
             host: Box::default(),
+            port: None,
             host_is_read: false,
             target_is_read: false,
             unparsed: 0..0,
@@ -107,7 +110,7 @@ impl Request {
         self.read_target(server.merge_slashes)?;
         if self.head.headers.len() as u64 > server.max_headers {
             const MESSAGE: &str = "client sent too many header lines while reading client request headers";
-            return Err(refusal(400, MESSAGE));
+            return Err(refusal(494, MESSAGE));
         }
         self.read_host()?;
         self.body = body.map_err(|status| Refusal { status, message: None })?;
@@ -133,7 +136,8 @@ impl Request {
         self.uri = uri::normalise(target.path, merge_slashes).map_err(|_| invalid())?.into();
         if let Some(host) = target.host {
             let invalid = |_| refusal(400, "client sent invalid host in request line");
-            self.host = uri::host_of(host).map_err(invalid)?.name.into();
+            let host = uri::host_of(host).map_err(invalid)?;
+            (self.host, self.port) = (host.name.into(), host.port);
             self.host_is_read = true;
         }
         Ok(())
@@ -154,7 +158,7 @@ impl Request {
         let parsed =
             uri::host_of(text).map_err(|_| refusal(400, format!("client sent invalid host header {READING}")))?;
         if !self.host_is_read {
-            self.host = parsed.name.into();
+            (self.host, self.port) = (parsed.name.into(), parsed.port);
             self.host_is_read = true;
         }
         match hosts.next() {

@@ -1,6 +1,6 @@
 //! The upstream's response head on its way to the client: hop-by-hop and hidden headers go, redirects are rewritten.
 
-use super::client::OutHead;
+use super::client::{OutHead, RangeUse};
 use super::{Exchange, cookies, redirect};
 use culvert_conf::config::{Location, ProxyPass};
 use culvert_engine::http1::{BodyLength, Headers};
@@ -42,7 +42,15 @@ pub(super) fn translate(
         BodyLength::Chunked | BodyLength::UntilClose => None,
     };
     out.headers = Headers::like(from);
-    for (name, value) in from.iter().filter(|(name, _)| passes(&exchange.location, from, status, name)) {
+    let forces_ranges = exchange.location.proxy.response.force_ranges;
+    if forces_ranges {
+        out.ranges = RangeUse::One;
+    }
+    let passes = |name: &[u8]| {
+        passes(&exchange.location, from, status, name)
+            && !(forces_ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
+    };
+    for (name, value) in from.iter().filter(|(name, _)| passes(name)) {
         push(exchange, pass, name, value, &mut out.headers);
     }
     out

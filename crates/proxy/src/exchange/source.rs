@@ -26,7 +26,7 @@ fn source(exchange: &Exchange, bind: &Bind) -> Option<Source> {
     let text = String::from_utf8_lossy(&exchange.render(template)).into_owned();
     let address = BindAddress::read(&text);
     if address.is_none() && !text.is_empty() {
-        exchange.log(Level::Error, format_args!("invalid local address \"{text}\" while connecting to upstream"));
+        exchange.log(Level::Error, format_args!("invalid local address \"{text}\""));
     }
     address.map(|address| Source { address, transparent })
 }

@@ -4,6 +4,7 @@ mod balancing;
 mod bodies;
 mod kept;
 mod laws;
+mod proxying;
 mod questions;
 mod queue;
 mod reloads;

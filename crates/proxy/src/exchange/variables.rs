@@ -2,6 +2,7 @@
 
 use super::client::OutHead;
 use super::{Exchange, Try, files, route};
+use crate::io::TcpInfo;
 use crate::io::clock::now;
 use crate::observe::clock;
 use crate::observe::metrics::{self, Tally};
@@ -81,6 +82,7 @@ impl Exchange {
             Builtin::Https => put_some(out, if self.client.tls.is_some() { b"on" } else { b"" }),
             Builtin::InvalidReferer => put_some(out, if self.has_invalid_referer() { b"1" } else { b"" }),
             Builtin::IsArgs => put_some(out, if request.args.is_empty() { b"" } else { b"?" }),
+            Builtin::IsRequestPort => put_some(out, if request.port.is_some() { b":" } else { b"" }),
             Builtin::LimitRate => put_number(out, self.limit_rate.unwrap_or(0)),
             Builtin::LimitConnStatus => put(out, self.ledger.connections.map(str::as_bytes)),
             Builtin::LimitReqStatus => put(out, self.ledger.requests.map(str::as_bytes)),
@@ -117,6 +119,7 @@ impl Exchange {
             // A subrequest is a GET, on behalf of a request that may be none.
             Builtin::RequestMethod if self.is_subrequest => put_some(out, request.head.method()),
             Builtin::RequestMethod => put(out, Some(request.method()).filter(|method| !method.is_empty())),
+            Builtin::RequestPort => request.port.is_some_and(|port| put_number(out, port.into())),
             Builtin::RequestTime => put_seconds(out, now().duration_since(request.began)),
             Builtin::RequestUri => put(out, Some(request.unparsed()).filter(|uri| !uri.is_empty())),
             Builtin::Scheme => put_some(out, self.client.scheme().as_bytes()),
@@ -150,6 +153,10 @@ impl Exchange {
             | Builtin::SslSessionId
             | Builtin::SslSessionReused => self.client.tls.as_ref().is_some_and(|tls| tls.append(builtin, out)),
             Builtin::Status => put_some(out, format!("{:03}", self.status(head)).as_bytes()),
+            Builtin::TcpinfoRcvSpace => self.put_tcp(out, |info| info.rcv_space),
+            Builtin::TcpinfoRtt => self.put_tcp(out, |info| info.rtt),
+            Builtin::TcpinfoRttvar => self.put_tcp(out, |info| info.rttvar),
+            Builtin::TcpinfoSndCwnd => self.put_tcp(out, |info| info.snd_cwnd),
             Builtin::TimeIso8601 => put_with(out, clock::time_iso8601),
             Builtin::TimeLocal => put_with(out, clock::time_local),
             Builtin::UpstreamAddr => self.put_tries(out, put_addr),
@@ -166,6 +173,10 @@ impl Exchange {
             }
             Builtin::UpstreamConnectTime => self.put_tries(out, |attempt, out| put_time(attempt.connect_time, out)),
             Builtin::UpstreamHeaderTime => self.put_tries(out, |attempt, out| put_time(attempt.header_time, out)),
+            Builtin::UpstreamLastServerName => {
+                let last = self.tries.iter().rev().find_map(|attempt| attempt.peer.as_ref());
+                put(out, last.map(|peer| server_name(&peer.name).as_bytes()))
+            }
             Builtin::UpstreamQueueTime => self.put_tries(out, |attempt, out| put_time(attempt.queue_time, out)),
             Builtin::UpstreamResponseLength => self.put_tries(out, |attempt, out| {
                 put_number(out, attempt.response_length);
@@ -200,6 +211,9 @@ impl Exchange {
 
     fn append_member(&self, family: Family, name: &str, head: Option<&OutHead>, out: &mut Vec<u8>) -> bool {
         let request = &self.request.head.headers;
+        if name.is_empty() {
+            return false;
+        }
         match family {
             Family::Arg => put(out, argument(&self.request.args, name)),
             Family::Cookie => put(out, cookie(request, "cookie", name)),
@@ -328,6 +342,10 @@ impl Exchange {
         }
     }
 
+    fn put_tcp(&self, out: &mut Vec<u8>, value: fn(&TcpInfo) -> u32) -> bool {
+        self.tcp_info.as_ref().is_some_and(|info| put_number(out, value(info).into()))
+    }
+
     fn put_forwarded_for(&self, out: &mut Vec<u8>) -> bool {
         if put_header(out, &self.request.head.headers, "x_forwarded_for", b", ") {
             out.extend_from_slice(b", ");
@@ -381,6 +399,14 @@ impl Exchange {
 
 fn is_http2(head: &RequestHead) -> bool {
     head.protocol == Protocol::Http2
+}
+
+/// The name of a `server` line without its port.
+fn server_name(server: &str) -> &str {
+    match server.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => server,
+    }
 }
 
 fn put(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

@@ -9,6 +9,7 @@ pub(crate) mod scratch;
 mod socket;
 mod splice;
 pub(crate) mod stream;
+mod tcp_info;
 pub(crate) mod tls;
 mod transport;
 
@@ -17,6 +18,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use socket::{Acceptor, Socket, Unbound};
 pub(crate) use splice::{SpliceError, poll_splice};
 pub(crate) use stream::Stream;
+pub(crate) use tcp_info::TcpInfo;
 pub(crate) use tls::TlsStream;
 pub(crate) use transport::Transport;
 

@@ -1,6 +1,7 @@
 //! TCP and unix sockets on the worker's reactor.
 
 use super::reactor::{Ready, Registration};
+use super::tcp_info::{self, TcpInfo};
 use crate::upstream::Source;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{IpBindAddressNoPort, IpTransparent};
@@ -81,6 +82,11 @@ impl Socket {
         }
         let mut byte = [0];
         matches!(net::recv(&self.descriptor, &mut byte, RecvFlags::PEEK), Err(Errno::AGAIN))
+    }
+
+    /// What the kernel knows of the connection.
+    pub(crate) fn tcp_info(&self) -> Option<TcpInfo> {
+        tcp_info::of(&self.descriptor)
     }
 
     /// Makes its end a reset, after which the kernel forgets what it still had to send. Where it can't, it ends as others do.

@@ -1,5 +1,6 @@
 //! A byte stream of whatever kind carries a connection.
 
+use super::TcpInfo;
 use super::reactor::{Ready, Registration};
 use super::tls::TlsStream;
 use super::{Socket, Stream};
@@ -95,6 +96,11 @@ impl Transport {
         if let Some(socket) = self.underlying() {
             socket.delay();
         }
+    }
+
+    /// What the kernel knows of the connection, where it is one of TCP.
+    pub(crate) fn tcp_info(&self) -> Option<TcpInfo> {
+        self.underlying()?.tcp_info()
     }
 
     /// Makes its end a reset (`reset_timedout_connection`).

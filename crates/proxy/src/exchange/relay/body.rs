@@ -8,6 +8,7 @@ use crate::observe::error_log::failure;
 use culvert_engine::http1::{BodyDecoder, Headers};
 use culvert_engine::pace::{Pace, Turn};
 use std::future::poll_fn;
+use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
@@ -31,17 +32,27 @@ pub(in crate::exchange) struct BodyRelay {
     trailers: Option<Headers>,
     /// How fast to read, where that is bounded, and when to go on.
     pace: Option<(Pace, Deadline)>,
+    /// The only part of the body that the client is sent.
+    part: Option<Range<u64>>,
     /// Body bytes that came from the upstream.
     pub(in crate::exchange) length: u64,
     /// Whether the client's own body was cut short, so that the upstream connection can't be used again.
     pub(in crate::exchange) request_cut: bool,
+    /// The same of the upstream's body: the client needed no more of it.
+    pub(in crate::exchange) response_cut: bool,
 }
 
 impl BodyRelay {
-    pub(in crate::exchange) fn new(bounds: Bounds, decoder: BodyDecoder, pace: Option<Pace>) -> BodyRelay {
+    pub(in crate::exchange) fn new(
+        bounds: Bounds,
+        decoder: BodyDecoder,
+        pace: Option<Pace>,
+        part: Option<Range<u64>>,
+    ) -> BodyRelay {
         let deadline = Deadline::default();
         let pace = pace.map(|pace| (pace, Deadline::default()));
-        BodyRelay { bounds, decoder, deadline, trailers: None, pace, length: 0, request_cut: false }
+        let (request_cut, response_cut) = (false, false);
+        BodyRelay { bounds, decoder, deadline, trailers: None, pace, part, length: 0, request_cut, response_cut }
     }
 
     /// Relays the body to its end.
@@ -98,7 +109,9 @@ impl BodyRelay {
     /// Takes what is in the inbox, or reads once.
     fn step<C: Client>(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_, C>) -> Poll<Result<(), BodyEnd>> {
         let Ends { client, connection, .. } = ends;
-        if self.decoder.is_done() {
+        // What lies behind the only part that is wanted is not worth the reading.
+        self.response_cut = !self.decoder.is_done() && self.part.as_ref().is_some_and(|part| part.end <= self.length);
+        if self.decoder.is_done() || self.response_cut {
             self.finish(*client);
             return Poll::Ready(Ok(()));
         }
@@ -154,10 +167,11 @@ impl BodyRelay {
 
     fn take<C: Client>(&mut self, cx: &mut Context<'_>, client: &mut C, bytes: &[u8]) -> Result<usize, BodyEnd> {
         let mut gone = false;
-        let (length, room) = (&mut self.length, self.bounds.ahead_bytes_max);
+        let (length, room, part) = (&mut self.length, self.bounds.ahead_bytes_max, &self.part);
         let used = self.decoder.decode(bytes, room, |data| {
+            let wanted = part.as_ref().map_or(data, |part| within(data, *length, part));
             *length += data.len() as u64;
-            gone = gone || client.send_body(cx, data).is_err();
+            gone = gone || client.send_body(cx, wanted).is_err();
         });
         match (used, gone) {
             (_, true) => Err(BodyEnd::ClientGone),
@@ -188,4 +202,10 @@ impl BodyRelay {
             false => BodyEnd::Upstream("upstream timed out (110: Connection timed out) while reading upstream".into()),
         })
     }
+}
+
+/// The bytes of `data`, the first of which is at `start` of its body, that belong to `part`.
+fn within<'d>(data: &'d [u8], start: u64, part: &Range<u64>) -> &'d [u8] {
+    let place = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX).min(data.len());
+    &data[place(part.start)..place(part.end)]
 }

@@ -3,8 +3,8 @@
 use super::connection::Front;
 use super::write_head;
 use crate::exchange::client::{BodyError, BodyPart, Client, OutHead};
-use crate::io::Deadline;
 use crate::io::clock::now;
+use crate::io::{Deadline, TcpInfo};
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use std::io;
@@ -87,6 +87,10 @@ impl Client for Front {
 
     fn close_after(&mut self) {
         self.message.keep = false;
+    }
+
+    fn tcp_info(&self) -> Option<TcpInfo> {
+        self.io.tcp_info()
     }
 
     fn reset_at_end(&mut self) {
