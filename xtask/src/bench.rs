@@ -6,6 +6,7 @@
 //! measurement is bounded in time, and so is their number.
 
 mod backend;
+mod big;
 mod configuration;
 mod core;
 mod findings;

@@ -87,6 +87,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         main: defaults::main(options),
         servers: Vec::new(),
         upstreams: Vec::new(),
+        passed_to: HashMap::new(),
         maps: Vec::new(),
         tables: Default::default(),
         variables: Variables::default(),

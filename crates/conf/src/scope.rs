@@ -22,6 +22,7 @@ use culvert_engine::health::Match;
 use culvert_engine::route::LocationTree;
 use culvert_engine::template::Template;
 use culvert_engine::websocket::Policy;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) main: Main,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Which upstream an address in a `proxy_pass` leads to, with the port that holds where it names none.
+    pub(crate) passed_to: HashMap<(String, u16), usize>,
     pub(crate) maps: Vec<Map>,
     pub(crate) tables: Tables,
     pub(crate) variables: Variables,

@@ -3,6 +3,7 @@
 //! Words in braces are filled in: `{listen}`. A line that begins with `{if WORD}` or `{unless WORD}` is there only if that
 //! holds.
 
+use super::big;
 use super::peer::{Kind, Start};
 use crate::root;
 use anyhow::{Context, Result};
@@ -43,6 +44,11 @@ fn fill_in(template: &str, words: &Words<'_>) -> String {
     };
     let lines = template.lines().filter_map(|line| wanted(line, &holds));
     let text = lines.fold(String::new(), |text, line| text + line + "\n");
+    let text = if words.start.big {
+        text.replace("{maps}", &big::maps()).replace("{servers}", &big::servers("{listen}"))
+    } else {
+        text
+    };
     text.replace("{name}", &words.name)
         .replace("{directory}", &words.directory.display().to_string())
         .replace("{listen}", &words.listen.to_string())

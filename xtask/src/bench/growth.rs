@@ -69,7 +69,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Course>> {
     for _ in 0..bench.rounds.min(ROUNDS_MAX) {
         for ((peer, workers), rounds) in runners.iter().zip(&mut rounds) {
             bench.progress.begins(&format!("growth of {}, {workers} worker(s)", peer.kind.title()));
-            let running = bench.ground.start(peer, Start { workers: *workers, logged: true })?;
+            let running = bench.ground.start(peer, Start { workers: *workers, logged: true, ..Start::default() })?;
             let points = bench.runtime.block_on(measure_once(bench, &running));
             rounds.push(points.with_context(|| format!("{} with {workers} workers", peer.kind.title()))?);
             bench.progress.advances();

@@ -49,7 +49,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Option<Instructions>> {
 fn count(bench: &Bench, peer: &Peer, messages: u64) -> Result<u64> {
     // The sum alone, on standard error: a proxy that has dropped its privileges could not write the file of the details.
     let wrapper = ["valgrind", "--tool=callgrind", "--vgdb=no", "--callgrind-out-file=/dev/null"].map(str::to_owned);
-    let running = bench.ground.start_under(&wrapper, peer, Start { workers: 1, logged: false })?;
+    let running = bench.ground.start_under(&wrapper, peer, Start { workers: 1, logged: false, ..Start::default() })?;
     bench.runtime.block_on(async {
         let open = load::open(running.address, SOCKETS).await?;
         load::exchange(open, messages, 32).await

@@ -47,7 +47,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Option<Kernel>> {
     let peer = bench.peers.iter().find(|peer| peer.kind == Kind::Culvert).or(bench.peers.first());
     let peer = peer.context("there is no peer")?;
     bench.progress.begins("what the kernel keeps for sockets");
-    let running = bench.ground.start(peer, Start { workers: 1, logged: true })?;
+    let running = bench.ground.start(peer, Start { workers: 1, logged: true, ..Start::default() })?;
     let tunnels = TUNNELS.min(bench.tunnels_max);
     let (before, after) = bench.runtime.block_on(async {
         let _before = load::open(running.address, load::SOCKETS_BEFORE).await?;

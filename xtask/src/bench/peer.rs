@@ -68,8 +68,9 @@ impl Kind {
         root().join("target/release/culvert")
     }
 
-    fn configuration(self) -> &'static str {
+    fn configuration(self, start: Start) -> &'static str {
         match self {
+            Kind::Culvert | Kind::CulvertRaw | Kind::Nginx if start.big => "big.conf",
             Kind::Culvert | Kind::CulvertRaw | Kind::Nginx => "nginx.conf",
             Kind::Haproxy => "haproxy.cfg",
             Kind::Caddy => "Caddyfile",
@@ -114,12 +115,14 @@ impl Peer {
 }
 
 /// How a proxy is started.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Start {
     /// Worker processes or threads. One is given a core of its own.
     pub(super) workers: usize,
     /// Whether it writes an access log.
     pub(super) logged: bool,
+    /// Whether its configuration is the large one.
+    pub(super) big: bool,
 }
 
 /// Where proxies run, and the servers behind them.
@@ -162,7 +165,7 @@ impl Ground {
             backend: self.backends[nth % self.backends.len()],
             start,
         };
-        let file = configuration::write(&words, peer.kind.configuration())?;
+        let file = configuration::write(&words, peer.kind.configuration(start))?;
         let pinned = ["taskset".to_owned(), "-c".to_owned(), core::PROXYS_CORE.to_string()];
         let divided = start.workers == 1 && core::can_be_divided() && find("taskset").is_some();
         let mut line = if divided { pinned.to_vec() } else { Vec::new() };

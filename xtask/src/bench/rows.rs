@@ -57,7 +57,7 @@ pub(super) fn measure(bench: &Bench, row: &'static Row, options: &Options) -> Me
 
 fn measure_once(bench: &Bench, row: &Row, load: &Load, peer: &Peer) -> Result<Sample> {
     bench.progress.begins(&format!("{} of {}", row.name, peer.kind.title()));
-    let running = bench.ground.start(peer, Start { workers: 1, logged: row.logged })?;
+    let running = bench.ground.start(peer, Start { workers: 1, logged: row.logged, big: row.load.is_big() })?;
     bench.runtime.block_on(load.measure(&running, bench.window)).with_context(|| running.complaint())
 }
 

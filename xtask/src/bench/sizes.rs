@@ -52,7 +52,7 @@ fn measure_size(bench: &Bench, message_bytes: usize) -> Result<Vec<f64>> {
     for _ in 0..bench.rounds.min(ROUNDS_MAX) {
         for (peer, samples) in bench.peers.iter().zip(&mut samples) {
             bench.progress.begins(&format!("{} messages through {}", show_bytes(message_bytes), peer.kind.title()));
-            let running = bench.ground.start(peer, Start { workers: 1, logged: false })?;
+            let running = bench.ground.start(peer, Start { workers: 1, logged: false, ..Start::default() })?;
             let sample = bench.runtime.block_on(load.measure(&running, bench.window.min(WINDOW_MAX)));
             let sample = sample.with_context(|| format!("{} with {message_bytes} bytes", peer.kind.title()))?;
             samples.push(Quantity::CpuPerAnswer.of(&sample));

@@ -36,7 +36,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Option<Syscalls>> {
         let mut counts = Vec::new();
         for (sockets, messages) in LOADS {
             bench.progress.begins(&format!("system calls of {}", peer.kind.title()));
-            let running = bench.ground.start(peer, Start { workers: 1, logged: false })?;
+            let running = bench.ground.start(peer, Start { workers: 1, logged: false, ..Start::default() })?;
             let counted = bench.runtime.block_on(count(bench, &running, sockets, messages));
             let counted = match counted.with_context(|| format!("system calls of {}", peer.kind.title())) {
                 Ok(counted) => counted,

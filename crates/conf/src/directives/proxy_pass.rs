@@ -76,6 +76,22 @@ fn find_upstream(
     authority: String,
     default_port: u16,
 ) -> Result<usize, Fault> {
+    let key = (authority.clone(), default_port);
+    if let Some(&known) = scope.world.passed_to.get(&key) {
+        return Ok(known);
+    }
+    let found = look_for_upstream(scope, directive, address, authority, default_port)?;
+    scope.world.passed_to.insert(key, found);
+    Ok(found)
+}
+
+fn look_for_upstream(
+    scope: &mut Scope<'_>,
+    directive: &Directive,
+    address: Address,
+    authority: String,
+    default_port: u16,
+) -> Result<usize, Fault> {
     let name = match (&address.host, address.port) {
         (Host::Unix(_), _) => authority.trim_end_matches(':').to_owned(),
         (_, Some(_)) => authority[..authority.rfind(':').unwrap_or(authority.len())].to_owned(),

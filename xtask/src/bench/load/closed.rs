@@ -4,7 +4,7 @@ use super::client::{connect, websocket, websockets};
 use super::{Load, WARM_UP};
 use crate::bench::peer::Running;
 use crate::bench::sample::Sample;
-use crate::bench::{backend, frame};
+use crate::bench::{backend, big, frame};
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,7 +74,12 @@ async fn start(load: &Load, address: SocketAddr, answers: &Arc<AtomicU64>) -> Re
             (0..at_once).for_each(|_| drop(connections.spawn(handshakes(address, Arc::clone(answers)))));
         }
         Load::Http { connections: count } => {
-            (0..count).for_each(|_| drop(connections.spawn(requests(address, Arc::clone(answers)))));
+            let plain = || vec![PLAIN.to_vec()];
+            (0..count).for_each(|_| drop(connections.spawn(requests(address, plain(), Arc::clone(answers)))));
+        }
+        Load::HttpBig { connections: count } => {
+            let spawn = |nth| drop(connections.spawn(requests(address, big::requests(nth), Arc::clone(answers))));
+            (0..count).for_each(spawn);
         }
         ref other => unreachable!("{other:?} is no closed loop"),
     }
@@ -132,12 +137,12 @@ async fn handshakes(address: SocketAddr, answers: Arc<AtomicU64>) -> Result<()> 
     }
 }
 
-/// One keep-alive connection: sends a request, waits for the answer's end, and again.
-async fn requests(address: SocketAddr, answers: Arc<AtomicU64>) -> Result<()> {
+/// One keep-alive connection: sends a request, waits for the answer's end, and then the next of them, for ever.
+async fn requests(address: SocketAddr, asked: Vec<Vec<u8>>, answers: Arc<AtomicU64>) -> Result<()> {
     let mut stream = connect(address).await?;
     let mut received = Vec::with_capacity(4096);
-    loop {
-        stream.write_all(PLAIN).await?;
+    for request in asked.iter().cycle() {
+        stream.write_all(request).await?;
         received.clear();
         while !received.ends_with(backend::BODY) {
             ensure!(stream.read_buf(&mut received).await? > 0, "the connection ended");
@@ -145,4 +150,5 @@ async fn requests(address: SocketAddr, answers: Arc<AtomicU64>) -> Result<()> {
         ensure!(received.starts_with(b"HTTP/1.1 200 "), "refused: {}", String::from_utf8_lossy(&received));
         answers.fetch_add(1, Ordering::Relaxed);
     }
+    Ok(())
 }

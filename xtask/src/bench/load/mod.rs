@@ -25,6 +25,8 @@ pub(super) enum Load {
     Handshake { at_once: usize },
     /// This many connections send a small GET each and wait for its answer.
     Http { connections: usize },
+    /// The same in the large configuration: each connection asks many servers for many locations.
+    HttpBig { connections: usize },
     /// This many WebSockets open and say nothing, and are weighed.
     IdleMemory { sockets: usize },
     /// This many WebSockets open and say nothing, and the proxy's CPU time is taken for ten seconds.
@@ -44,8 +46,13 @@ impl Load {
             Load::Echo { sockets, .. } | Load::Steady { sockets, .. } => sockets,
             Load::IdleMemory { sockets } | Load::IdleCpu { sockets } => sockets,
             Load::Handshake { at_once } => at_once,
-            Load::Http { connections } => connections,
+            Load::Http { connections } | Load::HttpBig { connections } => connections,
         }
+    }
+
+    /// Whether it needs the large configuration.
+    pub(super) fn is_big(&self) -> bool {
+        matches!(self, Load::HttpBig { .. })
     }
 
     /// The same with fewer or more sockets, where they are what is measured.
