@@ -5,6 +5,7 @@
 //! the balancers count nobody as busy.
 
 mod end;
+pub(crate) mod multiplexed;
 pub(crate) mod network;
 mod response;
 mod tests;
@@ -161,6 +162,9 @@ impl World {
     /// A browser opens a WebSocket at `path`. Both sides have the other's handshake behind them.
     #[track_caller]
     pub(crate) fn upgrade(&self, path: &str) -> (End, End) {
+        if multiplexed::is_asked_for() {
+            return self.upgrade_in_stream(path);
+        }
         let mut browser = self.connect();
         browser.says(handshake(path));
         let mut backend = self.accept();
@@ -292,7 +296,8 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 #[track_caller]
 fn load(config: &str, directory: &Path) -> Config {
     let file = directory.join("nginx.conf");
-    std::fs::write(&file, config).expect("the configuration can be written");
+    let protocol = if multiplexed::is_asked_for() { "http2 on; " } else { "" };
+    std::fs::write(&file, format!("{protocol}{config}")).expect("the configuration can be written");
     let options = Options {
         file,
         prefix: directory.to_owned(),

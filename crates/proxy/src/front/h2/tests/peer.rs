@@ -1,5 +1,6 @@
 //! A client of HTTP/2 in the tests' world.
 
+pub(super) use crate::world::multiplexed::switching;
 use crate::world::{End, World};
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
@@ -104,17 +105,6 @@ impl Peer {
 pub(super) fn request(method: Method, path: &str) -> Request<()> {
     let request = Request::builder().method(method).version(Version::HTTP_2);
     request.uri(format!("http://culvert.test{path}")).body(()).expect("the path is good")
-}
-
-/// A backend's answer to the handshake `head`.
-pub(super) fn switching(head: &str) -> String {
-    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a handshake has a key");
-    let accept = culvert_engine::websocket::accept_for(key.as_bytes());
-    let accept = std::str::from_utf8(&accept).expect("base64 is text");
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    )
 }
 
 /// What is ready now.
