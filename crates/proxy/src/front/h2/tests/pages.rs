@@ -102,7 +102,7 @@ fn a_large_response_waits_for_the_clients_window_and_stalls_no_other_stream() {
 
 #[test]
 fn trailers_are_passed_on_where_they_are_welcome() {
-    let world = site("proxy_http_version 1.1;");
+    let world = site("proxy_http_version 1.1; proxy_pass_trailers on;");
     let mut peer = Peer::connect(&world);
     for welcome in [true, false] {
         let mut wanted = request(Method::GET, "/");
