@@ -51,7 +51,7 @@ function overHttp1() {
 }
 
 function overHttp2(url) {
-  const opened = new WebSocket(null, undefined, { autoPong: true });
+  const opened = new WebSocket(null, undefined, { autoPong: true, closeTimeout: 30000 });
   opened._isServer = false;
   const session = http2.connect(`${url.protocol === 'wss:' ? 'https' : 'http'}://${url.host}`, {
     rejectUnauthorized: !options.insecure,

@@ -124,11 +124,10 @@ function upgrade(request, socket, head) {
 }
 
 function stream(stream, headers) {
-  if (headers[':method'] !== 'CONNECT') return;
   const known = [...connections.keys()].find((socket) => socket.remotePort === stream.session.socket.remotePort);
   const facts = factsOf(known || stream.session.socket, '2.0', 'CONNECT', headers[':path'], headers);
   stream.respond({ ':status': 200 });
-  const socket = new WebSocket(null, undefined, { autoPong: true });
+  const socket = new WebSocket(null, undefined, { autoPong: true, closeTimeout: 30000 });
   socket.setSocket(stream, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: 64 * 1024 * 1024 });
   echo(socket, facts);
 }
@@ -142,7 +141,7 @@ function create() {
   server.on('request', (request, response) => {
     if (request.method !== 'CONNECT') answer(request, response);
   });
-  server.on('stream', stream);
+  server.on('connect', (request) => stream(request.stream, request.headers));
   return server;
 }
 

@@ -1,5 +1,6 @@
 //! Servers of all kinds behind Culvert: HTTP/1.1 and HTTP/2, with and without TLS, for requests and for WebSockets.
 
+mod pairs;
 mod tls;
 
 use culvert_testkit::{Value, World};
