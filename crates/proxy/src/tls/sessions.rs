@@ -32,7 +32,7 @@ pub(super) fn in_session<T>(session: &mut Option<SessionId>, step: impl FnOnce()
 
 /// The current handshake's session, which begins here unless it was taken up.
 fn current_or_new() -> SessionId {
-    let id = SESSION.get().unwrap_or_else(|| rand::random());
+    let id = SESSION.get().unwrap_or_else(rand::random);
     SESSION.set(Some(id));
     id
 }
