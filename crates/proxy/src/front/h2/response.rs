@@ -29,8 +29,9 @@ pub(super) fn head(head: &OutHead) -> Response<()> {
         fields.insert(header::CONTENT_LENGTH, length.into());
     }
     for (name, value) in head.headers.iter() {
-        let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
-        if !OF_HTTP_1.iter().any(|of| is(of)) && !(opens_tunnel && is(&"sec-websocket-accept")) {
+        let is_of_http_1 = OF_HTTP_1.iter().any(|of| name.eq_ignore_ascii_case(of.as_bytes()));
+        let proves_a_key = opens_tunnel && name.eq_ignore_ascii_case(b"sec-websocket-accept");
+        if !is_of_http_1 && !proves_a_key {
             put(fields, name, value);
         }
     }
