@@ -39,7 +39,10 @@ fn words(directive: &Directive) -> Result<Vec<(usize, &str)>, Fault> {
         let shown = if end.0 == 1 { end.1 } else { directive.arg(end.0) };
         Fault::at(end.0, format!("invalid condition \"{shown}\""))
     })?;
-    if end.1.is_empty() && words.len() > 1 && directive.arg(last).len() == 1 {
+    if end.1.is_empty() && words.len() == 1 {
+        return Err(Fault::at(last, "invalid condition \")\""));
+    }
+    if directive.arg(last) == ")" {
         words.pop();
     }
     Ok(words)
