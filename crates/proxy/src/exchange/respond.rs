@@ -94,7 +94,8 @@ pub(super) fn send_head<C: Client>(
         client.close_after();
     }
     client.adopt(&exchange.location);
-    if head.status != 101 {
+    // A tunnel has limits of its own, and a subrequest no client.
+    if head.status != 101 && !exchange.is_subrequest {
         client.pace(exchange.pace());
     }
     let before = client.sent() + client.backlog() as u64;

@@ -206,6 +206,12 @@ impl Client for StreamClient {
         // One stream's trouble is none of the others'.
     }
 
+    fn send_interim(&mut self, status: u16, headers: &Headers) {
+        let interim = OutHead { status, headers: headers.clone(), ..OutHead::default() };
+        // A client that is gone needs no hints.
+        let _ = self.respond.send_informational(response::interim(&interim));
+    }
+
     fn send_head(&mut self, head: &OutHead) -> &'static str {
         let response = response::head(head);
         let bytes = response::bytes(response.headers());

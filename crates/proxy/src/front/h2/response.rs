@@ -38,6 +38,15 @@ pub(super) fn head(head: &OutHead) -> Response<()> {
     response
 }
 
+/// The head of an interim response: without `Date` and its like, which are the final one's.
+pub(super) fn interim(interim: &OutHead) -> Response<()> {
+    let mut response = head(interim);
+    if interim.headers.first("date").is_none() {
+        response.headers_mut().remove(header::DATE);
+    }
+    response
+}
+
 /// A status that is no number of three digits can't be said in HTTP/2.
 fn valid(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
