@@ -30,6 +30,11 @@ fn the_variable_reference_is_current() {
 }
 
 #[test]
+fn the_comparison_with_nginx_is_current() {
+    is_current("nginx.md", &culvert_conf::nginx_markdown());
+}
+
+#[test]
 fn the_metric_reference_is_current() {
     is_current("metrics.md", &culvert_conf::metrics_markdown());
 }

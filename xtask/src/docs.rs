@@ -40,11 +40,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     }
 }
 
-fn references() -> Result<[(&'static str, String); 4]> {
+fn references() -> Result<[(&'static str, String); 5]> {
     Ok([
         ("directives.md", culvert_conf::reference_markdown()),
         ("variables.md", culvert_conf::variables_markdown()),
         ("metrics.md", culvert_conf::metrics_markdown()),
+        ("nginx.md", culvert_conf::nginx_markdown()),
         ("command-line.md", command_line_markdown()?),
     ])
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod corpus;
 mod docs;
 mod fuzz;
 mod setup;
@@ -21,6 +22,8 @@ Usage: cargo xtask TASK
   docs [--check]         writes docs/reference from the tables that the program runs on;
                          with --check, only says whether it is up to date
   bench [ROW]...         measures Culvert against nginx; \"bench --help\" says more
+  corpus FOLDER          what nginx and Culvert say of a folder of configurations, and where
+                         they disagree
   fuzz [TARGET]...       hostile input for parsers and state machines; \"fuzz --help\" says more
 ";
 
@@ -43,6 +46,7 @@ fn run(task: &str, words: Vec<String>) -> Result<()> {
         "docs" => docs::run(&words),
         "bench" => bench::run(words),
         "fuzz" => fuzz::run(words),
+        "corpus" => corpus::run(&words),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");
             Ok(())

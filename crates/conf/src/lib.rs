@@ -23,7 +23,7 @@ mod variables;
 
 pub use config::Config;
 pub use diagnostic::{Diagnostic, Report};
-pub use reference::{metrics_markdown, reference_markdown, variables_markdown};
+pub use reference::{metrics_markdown, nginx_markdown, reference_markdown, variables_markdown};
 pub use source::{Source, SourceLine, Span};
 
 use config::{Http, Level, Place};

@@ -1,8 +1,9 @@
 //! The references under `docs/`, made from the tables that the program runs on.
 
 use crate::directives::{MODULES, no_effect, unsupported};
-use crate::registry::{Arity, Row};
+use crate::registry::{self, Arity, Meaning, Row};
 use culvert_engine::{metric, variable};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// The reference of directives as Markdown.
@@ -68,6 +69,46 @@ fn groups(out: &mut String, planned: bool) {
         let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(out, "- {}: {}", group.why, names.join(", "));
     }
+}
+
+/// The comparison with nginx as Markdown: all of its directives, those of the commercial edition too, and what each is here.
+pub fn nginx_markdown() -> String {
+    let mut out = String::from(
+        "# nginx's directives, one by one\n\nMade from the program's own tables by `cargo xtask docs`; do not edit.\n\n\
+         What a directive that works does, and where it differs, is in the [directive reference](directives.md) and in\n\
+         [from-nginx.md](../from-nginx.md). `culvert -t` says the same of a configuration, with file and line.\n\n",
+    );
+    let rows = MODULES.iter().flat_map(|module| module.rows);
+    let own: HashSet<&str> = rows.filter(|row| row.own).map(|row| row.name).collect();
+    let mut names: Vec<&str> = registry::names().filter(|name| !own.contains(name)).collect();
+    names.sort_unstable();
+    let lines: Vec<(&str, &str, String)> = names.into_iter().filter_map(|name| Some(comparison(name)?)).collect();
+    for kind in [WORKS, NO_EFFECT, LATER, NEVER] {
+        let count = lines.iter().filter(|(_, of, _)| *of == kind).count();
+        let _ = writeln!(out, "- {kind}: {count}");
+    }
+    out.push_str("\n| directive | here | |\n|---|---|---|\n");
+    for (name, kind, note) in lines {
+        let _ = writeln!(out, "| `{name}` | {kind} | {} |", note.replace('|', "\\|"));
+    }
+    out
+}
+
+const WORKS: &str = "works";
+const NO_EFFECT: &str = "accepted without effect";
+const LATER: &str = "not supported yet";
+const NEVER: &str = "not supported";
+
+fn comparison(name: &'static str) -> Option<(&'static str, &'static str, String)> {
+    Some(match registry::meaning(name)? {
+        Meaning::Works(_) => (name, WORKS, String::new()),
+        Meaning::NoEffect(row) => (name, NO_EFFECT, row.why.to_owned()),
+        Meaning::Unsupported(group) => {
+            let neutral = unsupported::NEUTRAL.iter().find(|(neutral, _)| *neutral == name);
+            let except = neutral.map(|(_, value)| format!(" (`{name} {value}` is accepted)")).unwrap_or_default();
+            (name, if group.planned { LATER } else { NEVER }, format!("{}{except}", group.why))
+        }
+    })
 }
 
 /// The reference of metrics as Markdown.

@@ -112,7 +112,9 @@ fn check_files(settings: &TlsSettings, warnings: &mut Vec<String>) -> Result<(),
         let failed = |why: &dyn std::fmt::Display| format!("BIO_new_file(\"{}\") failed (SSL: {why})", file.display());
         let bytes = files::read(file).map_err(|error| failed(&os_error(&error)))?;
         let text = String::from_utf8_lossy(&bytes);
-        if !text.contains("-----BEGIN DH PARAMETERS-----") {
+        // The second is what `openssl dhparam -dsaparam` writes.
+        let begins = ["-----BEGIN DH PARAMETERS-----", "-----BEGIN X9.42 DH PARAMETERS-----"];
+        if !begins.iter().any(|line| text.contains(line)) {
             return Err(format!("PEM_read_bio_DHparams(\"{}\") failed (SSL: no start line)", file.display()));
         }
     }
