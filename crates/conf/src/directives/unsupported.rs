@@ -40,23 +40,19 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: true,
-        why: "computing variables this way comes later",
+        planned: false,
+        why: "`map $http_user_agent` tells browsers apart",
+        names: &["ancient_browser", "ancient_browser_value", "modern_browser", "modern_browser_value"],
+    },
+    Group {
+        planned: false,
+        why: "databases of addresses are not read; `geo` takes networks, and may include a file of them",
+        names: &["geoip_city", "geoip_country", "geoip_org", "geoip_proxy", "geoip_proxy_recursive"],
+    },
+    Group {
+        planned: false,
+        why: "cookies that tell users apart are the application's; `sticky cookie` binds them to a server",
         names: &[
-            "ancient_browser",
-            "ancient_browser_value",
-            "geoip_city",
-            "geoip_country",
-            "geoip_org",
-            "geoip_proxy",
-            "geoip_proxy_recursive",
-            "json_max_depth",
-            "json_set",
-            "keyval",
-            "keyval_zone",
-            "modern_browser",
-            "modern_browser_value",
-            "num_map",
             "userid",
             "userid_domain",
             "userid_expires",
@@ -67,6 +63,11 @@ pub(crate) const GROUPS: &[Group] = &[
             "userid_path",
             "userid_service",
         ],
+    },
+    Group {
+        planned: false,
+        why: "it belongs to nginx's commercial edition; `map` with an included file and a reload does most of it",
+        names: &["json_max_depth", "json_set", "keyval", "keyval_zone", "num_map"],
     },
     Group {
         planned: false,
@@ -170,7 +171,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert speaks HTTP to its upstreams, not FastCGI",
+        why: "Culvert speaks HTTP to its upstreams, not FastCGI; a server that does (nginx before php-fpm, say) may stand behind it",
         names: &[
             "fastcgi_allow_upstream",
             "fastcgi_bind",
@@ -229,7 +230,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert speaks HTTP to its upstreams, not uwsgi",
+        why: "Culvert speaks HTTP to its upstreams, not uwsgi; uWSGI itself speaks HTTP too (`http-socket`), for `proxy_pass`",
         names: &[
             "uwsgi_allow_upstream",
             "uwsgi_bind",
@@ -301,7 +302,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert speaks HTTP to its upstreams, not SCGI",
+        why: "Culvert speaks HTTP to its upstreams, not SCGI; a server that does may stand behind it",
         names: &[
             "scgi_allow_upstream",
             "scgi_bind",
@@ -355,7 +356,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert does not speak gRPC to its upstreams",
+        why: "Culvert does not speak gRPC to its upstreams; nginx or Envoy do",
         names: &[
             "grpc_allow_upstream",
             "grpc_bind",
@@ -431,7 +432,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert leaves response bodies as they are",
+        why: "Culvert leaves response bodies as they are; the application or a server behind it may change them",
         names: &[
             "add_after_body",
             "add_before_body",
@@ -465,7 +466,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert streams no media",
+        why: "Culvert streams no media; a server for files or media may stand behind it",
         names: &[
             "f4f",
             "f4f_buffer_size",
@@ -491,7 +492,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         planned: false,
-        why: "Culvert runs no scripts",
+        why: "Culvert runs no scripts; `map`, `auth_request` and the application itself do most of what they are used for",
         names: &[
             "js_access",
             "js_body_filter",
@@ -531,13 +532,17 @@ pub(crate) const GROUPS: &[Group] = &[
             "perl_set",
         ],
     },
-    Group { planned: false, why: "Culvert loads no modules", names: &["load_module"] },
     Group {
         planned: false,
-        why: "raw TCP and UDP proxying is not what Culvert is for; `stream` needs nginx or HAProxy",
+        why: "Culvert loads no modules; what it has of nginx's modules is built in, so the line can be left out",
+        names: &["load_module"],
+    },
+    Group {
+        planned: false,
+        why: "raw TCP and UDP proxying is not what Culvert is for; nginx or HAProxy do it",
         names: &["stream"],
     },
-    Group { planned: false, why: "mail proxying is not what Culvert is for", names: &["mail"] },
+    Group { planned: false, why: "mail proxying is not what Culvert is for; nginx does it", names: &["mail"] },
     Group {
         planned: false,
         why: "belongs inside `stream` or `mail`, which Culvert does not have",
