@@ -1,7 +1,7 @@
 //! What the gateway counts: `metrics` as a scraper reads it, and `stub_status` as nginx writes it.
 
 use culvert_testkit::websocket::{Frame, Server};
-use culvert_testkit::{Backend, Client, Deadline, Signal, World, world};
+use culvert_testkit::{Backend, Client, Deadline, Place, Signal, World, world};
 use std::collections::HashMap;
 
 /// The metrics by name and labels, as the text has them.
@@ -204,4 +204,32 @@ fn the_numbers_survive_a_worker_that_is_dismissed() {
     Deadline::default().until("two workers to end", || (world.gateway().process().threads() <= 2).then_some(()));
     assert_eq!(value(&scrape(&world), "responses_total{class=\"2xx\"}") as u64 / 20, 1);
     assert!(world.ends_by(Signal::SIGQUIT, std::time::Duration::from_secs(10)).success());
+}
+
+#[test]
+fn tls_handshakes_are_counted_by_what_came_of_them() {
+    let place = Place::new();
+    let key = place.dir().join("key.pem");
+    let certificate = place.dir().join("certificate.pem");
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -keyout";
+    let made = std::process::Command::new("openssl")
+        .args(words.split(' '))
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let config = "server { listen {address}:8080; listen {address}:8443 ssl;
+         ssl_certificate {dir}/certificate.pem; ssl_certificate_key {dir}/key.pem;
+         location /metrics { metrics; } location / { return 204; } }";
+    let world = World::start_in(place, env!("CARGO_BIN_EXE_culvert"), config);
+    let mut plain = Client::connect(world.at(8443));
+    plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(plain.response().status(), 400);
+    becomes(&world, "tls_handshakes_total{result=\"failed\"}", 1.0);
+    let url = format!("https://{}/", world.at(8443));
+    let curl = std::process::Command::new("curl").args(["-ks", &url, &url]).output().expect("curl runs");
+    assert!(curl.status.success());
+    becomes(&world, "tls_handshakes_total{result=\"full\"}", 1.0);
 }

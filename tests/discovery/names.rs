@@ -190,3 +190,25 @@ fn a_reload_forgets_no_answer() {
     world.reload(&more);
     comes_to(&world, "one");
 }
+
+#[test]
+fn questions_and_answers_are_counted_by_zone() {
+    let one = Host::new("one");
+    let config = app("").replace(":5353;", ":5353 ipv6=off valid=1s status_zone=inner;")
+        + "server { listen {address}:8081; location / { metrics; } }";
+    let (world, dns) = world(&config, |dns| dns.says_addresses("app.test", 1, [one.ip()]));
+    comes_to(&world, "one");
+    let counts = |line: &str| {
+        let text = Client::connect(world.at(8081)).get("/").text();
+        let sample = text.lines().find_map(|sample| sample.strip_prefix(line)).expect("the zone is counted");
+        sample.trim().parse::<f64>().expect("a number")
+    };
+    assert!(counts("culvert_resolver_requests_total{zone=\"inner\",kind=\"name\"}") >= 1.0);
+    assert!(counts("culvert_resolver_responses_total{zone=\"inner\",code=\"noerror\"}") >= 1.0);
+    assert_eq!(counts("culvert_resolver_requests_total{zone=\"inner\",kind=\"srv\"}"), 0.0);
+    dns.forgets("app.test");
+    let nxdomain = "culvert_resolver_responses_total{zone=\"inner\",code=\"nxdomain\"}";
+    Deadline::default().until("an answer that there is no such name", || (counts(nxdomain) >= 1.0).then_some(()));
+    // That a name is gone is an answer, in nginx as well: its addresses go.
+    answers_with(&world, 502);
+}

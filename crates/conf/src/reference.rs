@@ -82,7 +82,7 @@ pub fn nginx_markdown() -> String {
     let own: HashSet<&str> = rows.filter(|row| row.own).map(|row| row.name).collect();
     let mut names: Vec<&str> = registry::names().filter(|name| !own.contains(name)).collect();
     names.sort_unstable();
-    let lines: Vec<(&str, &str, String)> = names.into_iter().filter_map(|name| Some(comparison(name)?)).collect();
+    let lines: Vec<(&str, &str, String)> = names.into_iter().filter_map(comparison).collect();
     for kind in [WORKS, NO_EFFECT, LATER, NEVER] {
         let count = lines.iter().filter(|(_, of, _)| *of == kind).count();
         let _ = writeln!(out, "- {kind}: {count}");

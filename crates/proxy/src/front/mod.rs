@@ -53,6 +53,7 @@ async fn unwrap(
     shared: &Arc<Shared>,
     wrapping: Wrapping,
 ) -> Option<(Transport, ClientFacts)> {
+    let _counted = (Held::new(Tally::Active), Held::new(Tally::Waiting));
     if wrapping.proxy_protocol && !proxy_protocol::read(&mut io, &mut facts, site, shared).await {
         return None;
     }

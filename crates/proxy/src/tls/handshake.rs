@@ -7,6 +7,7 @@ use crate::exchange::{ClientFacts, render_for_handshake};
 use crate::io::{TlsStream, Transport, scratch};
 use crate::lifecycle::{Generation, Shared};
 use crate::observe::error_log::os_error;
+use crate::observe::metrics::{self, Tally};
 use culvert_conf::config::Level;
 use rustls::server::{Accepted, Acceptor};
 use std::future::{Future, poll_fn};
@@ -52,7 +53,9 @@ pub(crate) async fn shake(io: Transport, facts: ClientFacts, site: usize, shared
     let site = generation.site_of(site)?;
     let wait = generation.default_server(site).client_header_timeout;
     let (serial, remote, local) = (facts.serial, facts.remote, facts.local);
-    let failed = match timeout(wait, arrive(io, facts, site, &generation)).await {
+    let made = timeout(wait, arrive(io, facts, site, &generation)).await;
+    metrics::count(tally(&made));
+    let failed = match made {
         Ok(Ok(arrived)) => return Some(arrived),
         Ok(Err(Failed(why))) => why?,
         Err(_) => (Level::Info, "client timed out (110: Connection timed out)".to_owned()),
@@ -63,6 +66,18 @@ pub(crate) async fn shake(io: Transport, facts: ClientFacts, site: usize, shared
     let circumstances = format_args!("while SSL handshaking, client: {client}, server: {}", address(local)).to_string();
     generation.error_sink.write(level, serial, format_args!("{message} {circumstances}"));
     None
+}
+
+/// What a handshake counts as. One that was answered in plain text came to nothing.
+fn tally<E>(made: &Result<Result<Arrived, Failed>, E>) -> Tally {
+    match made {
+        Ok(Ok(Arrived { facts, .. })) => match &facts.tls {
+            Some(tls) if tls.is_resumed => Tally::TlsResumed,
+            Some(_) => Tally::TlsFull,
+            None => Tally::TlsFailed,
+        },
+        _ => Tally::TlsFailed,
+    }
 }
 
 async fn arrive(
