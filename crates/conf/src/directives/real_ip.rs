@@ -45,7 +45,9 @@ fn from(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
             }
             Trusted::Network(network)
         }
-        (_, Err(_)) if text.contains('/') || text.is_empty() => return Err(directive.invalid_parameter(1)),
+        (_, Err(_)) if text.contains('/') || text.is_empty() => {
+            return Err(Fault::at(1, format!("host not found in set_real_ip_from \"{text}\"")));
+        }
         (_, Err(_)) => Trusted::Host(text.into(), directive.place.clone()),
     };
     let is_first = scope.is_first(directive);

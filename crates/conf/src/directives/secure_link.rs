@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
         Ok(())
     })
     .doc("The text that the MD5 of `secure_link` is made of: the secret, and what the link has to hold for."),
-    Row::new("secure_link_secret", Contexts::LOCATION, Arity::Exactly(1), |scope, directive| {
+    Row::new("secure_link_secret", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
         let secret = Bytes::copy_from_slice(directive.arg(1).as_bytes());
         if scope.has("secure_link") || scope.has("secure_link_md5") {
             return Err(mixed());

@@ -1,5 +1,6 @@
 //! Requests and responses through the whole gateway.
 
+mod access;
 mod balancing;
 mod bodies;
 mod kept;

@@ -120,7 +120,7 @@ async fn refuse<C: Client>(
     status: u16,
 ) -> Option<Next> {
     if status == 401 && !access.auth_delay.is_zero() {
-        exchange.log(Level::Warn, "delaying unauthorized request");
+        exchange.log(Level::Info, "delaying unauthorized request");
         if !stays(client, access.auth_delay).await {
             return Some(leave(exchange));
         }
