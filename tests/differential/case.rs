@@ -7,7 +7,7 @@
 //!                              `== config with errors:` compares the error log too
 //! == files                     what lies in {dir}, before the first case of a config: one line each, `PATH CONTENT`, or
 //!                              `PATH/` for a folder, `PATH -> TARGET` for a link, `PATH |` for a pipe; behind the path
-//!                              may stand `mode=0000` and `time=SECONDS`
+//!                              may stand `mode=0000`, `time=SECONDS` and `coding=gzip`
 //! == file: NAME                a file of both gateways, at {dir}/NAME
 //! == backend                   what the server at {backend} does on each connection; also backend-2 and backend-3.
 //!                              In front of the first case: for all cases of the config. Behind a case: for that one.

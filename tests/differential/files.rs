@@ -2,7 +2,10 @@
 
 use crate::case::unescape;
 use culvert_testkit::Place;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +19,7 @@ struct Line<'a> {
     path: String,
     mode: Option<u32>,
     time: u64,
+    is_gzip: bool,
     what: &'a str,
 }
 
@@ -40,12 +44,13 @@ pub(crate) fn write(place: &Place, lines: &[String]) {
 fn read(text: &str) -> Line<'_> {
     let (path, mut rest) = text.split_once(' ').unwrap_or((text, ""));
     let path = String::from_utf8(bytes(path)).expect("a path is a text");
-    let mut line = Line { path, mode: None, time: CHANGED_AT, what: "" };
+    let mut line = Line { path, mode: None, time: CHANGED_AT, is_gzip: false, what: "" };
     loop {
         let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
         match word.split_once('=') {
             Some(("mode", mode)) => line.mode = Some(u32::from_str_radix(mode, 8).expect("a mode is octal")),
             Some(("time", time)) => line.time = time.parse().expect("a time in seconds"),
+            Some(("coding", "gzip")) => line.is_gzip = true,
             _ => break,
         }
         rest = behind;
@@ -65,8 +70,16 @@ fn make(place: &Place, line: &Line<'_>) {
     } else if let Some(target) = line.what.strip_prefix("-> ") {
         symlink(Path::new(&place.fill(target)), &path).expect("a link in the test's directory");
     } else {
-        fs::write(&path, bytes(line.what)).expect("a file in the test's directory");
+        let bytes = bytes(line.what);
+        let bytes = if line.is_gzip { gzip(&bytes) } else { bytes };
+        fs::write(&path, bytes).expect("a file in the test's directory");
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
 }
 
 /// The text without the line end that a client would send.

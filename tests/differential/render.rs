@@ -2,6 +2,8 @@
 //! the order and case of header names, the sizes of chunks.
 
 use culvert_testkit::{Connection, Request, Response};
+use flate2::read::MultiGzDecoder;
+use std::io::Read;
 
 /// Above this length a body is told by its length and a checksum.
 const BODY_SHOWN_MAX: usize = 1_500;
@@ -22,6 +24,10 @@ fn hide_gateway_name(response: &mut Response) -> isize {
         match name.to_ascii_lowercase().as_str() {
             "server" if value.starts_with("nginx") || value.starts_with("culvert") => GATEWAY.clone_into(value),
             "date" | "last-modified" if value.ends_with(" GMT") => "DATE".clone_into(value),
+            // Those of `epoch` and `max` stay.
+            "expires" if value.ends_with(" GMT") && !value.contains("1970") && !value.contains("2037") => {
+                "DATE".clone_into(value)
+            }
             "content-length" => {
                 if let Ok(length) = value.parse::<isize>() {
                     *value = (length - shrunk).to_string();
@@ -52,7 +58,9 @@ pub(crate) fn responses(responses: &[Response], rest: &[u8], ending: &str) -> Ve
     for response in responses {
         lines.push(format!("< {}", response.head.start_line));
         lines.extend(headers(&response.head.headers).into_iter().map(|header| format!("< {header}")));
-        lines.extend(body(&response.body.bytes).into_iter().map(|line| format!("< {line}")));
+        let plain = decompressed(response);
+        lines
+            .extend(body(plain.as_deref().unwrap_or(&response.body.bytes)).into_iter().map(|line| format!("< {line}")));
         lines.extend(headers(&response.body.trailers).into_iter().map(|trailer| format!("< [trailer] {trailer}")));
         if !response.body.complete {
             lines.push("< [the body is cut]".to_owned());
@@ -61,6 +69,17 @@ pub(crate) fn responses(responses: &[Response], rest: &[u8], ending: &str) -> Ve
     lines.extend(body(rest).into_iter().map(|line| format!("< {}", line.replace("[body]", "[rest]"))));
     lines.push(format!("< {ending}"));
     lines
+}
+
+/// What a compressed body says: the compressed bytes are up to the compressor.
+fn decompressed(response: &Response) -> Option<Vec<u8>> {
+    let mut plain = b"from gzip: ".to_vec();
+    let mut headers = response.head.headers.iter();
+    headers.find(|(name, value)| name.eq_ignore_ascii_case("content-encoding") && value == "gzip")?;
+    MultiGzDecoder::new(&response.body.bytes[..]).read_to_end(&mut plain).ok()?;
+    let text = String::from_utf8_lossy(&plain);
+    let hide = |text: String, name: &str| text.replace(&format!("<center>{name}</center>"), "<center>gateway</center>");
+    Some(hide(hide(text.into_owned(), "nginx"), "culvert").into_bytes())
 }
 
 /// What a backend saw.
@@ -89,7 +108,8 @@ pub(crate) fn log(log: &str, responses: &[Response], shrunk: &[isize], chunked: 
         if response.status() < 200 && response.status() != 101 {
             interim = true;
         } else {
-            let framed = std::mem::take(&mut interim) || response.header("transfer-encoding").is_some();
+            let has = |name| response.header(name).is_some();
+            let framed = std::mem::take(&mut interim) || has("transfer-encoding") || has("content-encoding");
             answers.push(if framed { None } else { Some(*shrunk) });
         }
     }

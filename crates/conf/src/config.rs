@@ -6,6 +6,7 @@
 mod access;
 mod client;
 mod files;
+mod filters;
 mod http;
 mod http2;
 mod location;
@@ -25,6 +26,10 @@ pub use access::{
 };
 pub use client::{ClientSettings, KeepaliveDisable, LingeringClose, SizeValue};
 pub use files::{FileSettings, GzipStatic, ListingFormat, Root, RootKind, Symlinks};
+pub use filters::{
+    AddTrailer, CharsetSettings, Charsets, Expires, ExpiresRule, FilterSettings, GzipProxied, GzipSettings, SubPair,
+    SubSettings, Types,
+};
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use http2::Http2Settings;
 pub use location::{

@@ -5,6 +5,7 @@ use crate::config::*;
 use crate::directives::limit_req::REFUSAL;
 use crate::directives::ssl;
 use crate::directives::websocket::CLOSE_TIMEOUT;
+use crate::directives::{charset, gzip, sub_filter, types_list};
 use bytes::Bytes;
 use culvert_engine::content::IfModifiedSince;
 use culvert_engine::retry::RetryOn;
@@ -109,6 +110,7 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         proxy: Arc::new(proxy()),
         files: Arc::new(files(options)),
         proxy_tls: Arc::new(proxy_tls()),
+        filters: Arc::new(filters()),
         websocket: Arc::new(websocket()),
         access: Arc::new(access()),
         limits: Arc::new(limits()),
@@ -159,6 +161,37 @@ fn files(options: &Options) -> FileSettings {
         ranges_max: usize::MAX,
         symlinks: Symlinks::Followed,
         gzip_static: GzipStatic::Off,
+    }
+}
+
+fn filters() -> FilterSettings {
+    FilterSettings {
+        gzip: GzipSettings {
+            on: false,
+            types: types_list::default(gzip::TYPES),
+            length_min: 20,
+            level: 1,
+            http_1_0: false,
+            proxied: GzipProxied::default(),
+            vary: false,
+            disabled_for: Arc::new([]),
+            disabled_for_msie6: false,
+        },
+        gunzip: false,
+        charset: CharsetSettings {
+            target: None,
+            source: None,
+            overrides: false,
+            types: types_list::default(charset::TYPES),
+        },
+        sub: SubSettings {
+            pairs: Arc::new([]),
+            once: true,
+            types: types_list::default(sub_filter::TYPES),
+            keeps_last_modified: false,
+        },
+        expires: Expires::Fixed(ExpiresRule::Off),
+        trailers: Arc::new([]),
     }
 }
 

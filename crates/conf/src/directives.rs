@@ -4,10 +4,13 @@ pub(crate) mod access;
 pub(crate) mod auth_basic;
 pub(crate) mod auth_request;
 pub(crate) mod autoindex;
+pub(crate) mod charset;
 pub(crate) mod core;
 pub(crate) mod error_page;
+pub(crate) mod expires;
 pub(crate) mod files;
 pub(crate) mod geo;
+pub(crate) mod gzip;
 pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod health_match;
@@ -48,8 +51,10 @@ pub(crate) mod split_clients;
 pub(crate) mod ssl;
 pub(crate) mod ssl_ciphers;
 pub(crate) mod status;
+pub(crate) mod sub_filter;
 pub(crate) mod try_files;
 pub(crate) mod types;
+pub(crate) mod types_list;
 pub(crate) mod unsupported;
 pub(crate) mod upstream;
 pub(crate) mod upstream_method;
@@ -83,6 +88,8 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_auth_basic_module", rows: auth_basic::ROWS },
     Module { name: "ngx_http_auth_request_module", rows: auth_request::ROWS },
     Module { name: "ngx_http_geo_module", rows: geo::ROWS },
+    Module { name: "ngx_http_charset_module", rows: charset::ROWS },
+    Module { name: "ngx_http_gzip_module, ngx_http_gunzip_module, ngx_http_gzip_static_module", rows: gzip::ROWS },
     Module { name: "ngx_http_headers_module", rows: headers::ROWS },
     Module { name: "ngx_http_limit_conn_module", rows: limit_conn::ROWS },
     Module { name: "ngx_http_limit_req_module", rows: limit_req::ROWS },
@@ -104,6 +111,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_split_clients_module", rows: split_clients::ROWS },
     Module { name: "ngx_http_ssl_module", rows: ssl::ROWS },
     Module { name: "ngx_http_try_files_module", rows: try_files::ROWS },
+    Module { name: "ngx_http_sub_module", rows: sub_filter::ROWS },
     Module { name: "ngx_http_upstream_hc_module", rows: health_check::ROWS },
     Module { name: "ngx_http_upstream_hc_module: match", rows: health_match::ROWS },
     Module { name: "ngx_http_upstream_module", rows: upstream::ROWS },

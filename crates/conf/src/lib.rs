@@ -94,6 +94,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         formats: Formats::new(),
         zones: Zones::default(),
         caches: Caches::default(),
+        charsets: config::Charsets::default(),
         matches: Vec::new(),
         suggestions: Suggestions::default(),
         diagnostics,
@@ -121,8 +122,8 @@ fn finish(mut world: World, sources: Vec<Source>, incomplete: bool) -> Result<Lo
     if diagnostics.iter().any(|found| found.level <= Level::Error) {
         return Err(Report { diagnostics, sources });
     }
-    let World { servers, upstreams, maps, tables, .. } = world;
-    let http = Http { servers, upstreams, maps, tables, slots, asks_tcp_info };
+    let World { servers, upstreams, maps, tables, charsets, .. } = world;
+    let http = Http { servers, upstreams, maps, tables, slots, asks_tcp_info, charsets };
     let sources = once_each(sources, &mut diagnostics);
     Ok(Loaded { config: Config { main: world.main, http }, warnings: diagnostics, sources })
 }

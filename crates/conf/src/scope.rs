@@ -5,8 +5,9 @@
 
 use crate::Options;
 use crate::config::{
-    AccessSettings, ClientSettings, FileSettings, Level, LimitSettings, Location, Main, Map, MirrorSettings, Place,
-    ProxySettings, ProxyTls, RealIpSettings, Server, SizeValue, Step, Tables, TlsSettings, Upstream, WebSocketSettings,
+    AccessSettings, Charsets, ClientSettings, FileSettings, FilterSettings, Level, LimitSettings, Location, Main, Map,
+    MirrorSettings, Place, ProxySettings, ProxyTls, RealIpSettings, Server, SizeValue, Step, Tables, TlsSettings,
+    Upstream, WebSocketSettings,
 };
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) formats: Formats,
     pub(crate) zones: Zones,
     pub(crate) caches: Caches,
+    pub(crate) charsets: Charsets,
     /// The `match` blocks.
     pub(crate) matches: Vec<Arc<Match>>,
     /// What misspelt names may have meant.
@@ -210,6 +212,11 @@ impl<'w> Scope<'w> {
     /// What this block says of TLS towards servers, to change.
     pub(crate) fn proxy_tls(&mut self) -> &mut ProxyTls {
         Arc::make_mut(&mut self.location.proxy_tls)
+    }
+
+    /// What happens to responses on their way out, to change.
+    pub(crate) fn filters(&mut self) -> &mut FilterSettings {
+        Arc::make_mut(&mut self.location.filters)
     }
 
     /// What this block says about WebSockets, to change.

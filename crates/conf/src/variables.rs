@@ -259,7 +259,6 @@ const NGINX_ONLY: &[&str] = &[
     "cache_",
     "fastcgi_",
     "geoip_",
-    "gzip_ratio",
     "http3",
     "jwt_",
     "memcached_key",

@@ -6,6 +6,7 @@ mod dice;
 
 pub mod access;
 pub mod balance;
+pub mod charset;
 pub mod content;
 pub mod discovery;
 pub mod greeting;

@@ -6,7 +6,7 @@ mod internal;
 mod path;
 mod target;
 
-pub use escape::{escape_args, escape_uri, needs_escape, unescape};
+pub use escape::{escape_args, escape_uri, needs_escape};
 pub use host::{BadHost, Host, host_of};
 pub use internal::parse_internal;
 pub use path::normalise;

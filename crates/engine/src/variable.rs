@@ -76,6 +76,7 @@ builtins! {
     DateGmt "date_gmt" "The current time in GMT: `Sunday, 22-Nov-2026 07:00:00 GMT`.";
     DateLocal "date_local" "The current local time in the same form.";
     DocumentUri "document_uri" "The same as `$uri`.";
+    GzipRatio "gzip_ratio" "How many times shorter compression made the response.";
     Host "host" "The host name from the request line, else from the `Host` header, else the server's name; in lower case, without the port.";
     Hostname "hostname" "The machine's host name.";
     Http2 "http2" "`h2` for a request of HTTP/2 over TLS, `h2c` for one of HTTP/2 in clear text, else empty.";

@@ -27,6 +27,8 @@ pub struct Http {
     pub slots: Vec<Slot>,
     /// Some `$tcpinfo_…` is used, for which each request has to ask the kernel.
     pub asks_tcp_info: bool,
+    /// The character sets that are known, and how they are converted.
+    pub charsets: super::Charsets,
 }
 
 /// A variable that the configuration defines.

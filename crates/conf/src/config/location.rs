@@ -1,9 +1,9 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
 use super::{
-    AccessLog, AccessSettings, ClientSettings, ConnectShape, ErrorLog, FileSettings, LimitExcept, LimitSettings,
-    LogFileCache, MirrorSettings, Place, ProxyTls, RealIpSettings, RequestShape, Resolver, ResponseShape, Step,
-    TryFiles, WebSocketSettings,
+    AccessLog, AccessSettings, ClientSettings, ConnectShape, ErrorLog, FileSettings, FilterSettings, LimitExcept,
+    LimitSettings, LogFileCache, MirrorSettings, Place, ProxyTls, RealIpSettings, RequestShape, Resolver,
+    ResponseShape, Step, TryFiles, WebSocketSettings,
 };
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
@@ -102,6 +102,8 @@ pub struct Location {
     pub files: Arc<FileSettings>,
     /// Everything that begins with `proxy_ssl_`, shared in the same way.
     pub proxy_tls: Arc<ProxyTls>,
+    /// What happens to responses on their way out, shared in the same way.
+    pub filters: Arc<FilterSettings>,
     /// Everything that begins with `websocket_`, shared in the same way.
     pub websocket: Arc<WebSocketSettings>,
     /// Who may pass.

@@ -24,6 +24,8 @@ const HASHES: &str = "Culvert's tables grow as they need.";
 const EVENTS: &str = "Each worker thread has a listener of its own and the kernel shares connections out.";
 const FILES: &str = "Files are read through the page cache into the worker's own buffer, piece by piece.";
 const CACHE: &str = "Each request opens its file, so that what is on disk is what is served.";
+const BUFFERS: &str = "What comes out of a compressor goes to the client piece by piece.";
+const ZLIB: &str = "The compressor's tables have zlib's usual sizes.";
 const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
 const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
 const STAPLING: &str = "No responder is asked: what is stapled is `ssl_stapling_file`, taken as it is.";
@@ -52,6 +54,11 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("directio", Contexts::HTTP_TO_LOCATION, ONE, FILES),
     row("directio_alignment", Contexts::HTTP_TO_LOCATION, ONE, FILES),
     row("epoll_events", Contexts::EVENTS, ONE, "The kernel hands over as many events as are ready."),
+    row("gunzip_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), BUFFERS),
+    row("gzip_buffers", Contexts::HTTP_TO_LOCATION, Arity::Exactly(2), BUFFERS),
+    row("gzip_hash", Contexts::HTTP_TO_LOCATION, ONE, ZLIB),
+    row("gzip_no_buffer", Contexts::HTTP_TO_LOCATION, Arity::Flag, BUFFERS),
+    row("gzip_window", Contexts::HTTP_TO_LOCATION, ONE, ZLIB),
     row("lock_file", Contexts::MAIN, ONE, ONE_PROCESS),
     row("map_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
     row("map_hash_max_size", Contexts::HTTP, ONE, HASHES),
@@ -71,7 +78,7 @@ pub(crate) const ROWS: &[NoEffect] = &[
         Arity::Flag,
         "Expressions are always compiled, mostly to automata that can't run away.",
     ),
-    row("postpone_gzipping", Contexts::HTTP_TO_LOCATION, ONE, "Nothing is compressed."),
+    row("postpone_gzipping", Contexts::HTTP_TO_LOCATION, ONE, BUFFERS),
     row("postpone_output", Contexts::HTTP_TO_LOCATION, ONE, "Small pieces of a response are always written together."),
     row("proxy_headers_hash_bucket_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),
     row("proxy_headers_hash_max_size", Contexts::HTTP_TO_LOCATION, ONE, HASHES),

@@ -90,6 +90,7 @@ pub(crate) fn http(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), F
     let mut child = scope.child(Contexts::HTTP);
     child.walk(directive.items());
     super::server_name::check_conflicts(scope.world);
+    super::charset::check(scope.world);
     Ok(())
 }
 

@@ -17,28 +17,6 @@ pub(crate) struct Group {
 
 /// The list.
 pub(crate) const GROUPS: &[Group] = &[
-    Group { planned: true, why: "serving files comes later; Culvert is a gateway", names: &["expires"] },
-    Group {
-        planned: true,
-        why: "compression comes later; what the upstream compressed passes through",
-        names: &[
-            "gunzip",
-            "gunzip_buffers",
-            "gzip",
-            "gzip_buffers",
-            "gzip_comp_level",
-            "gzip_disable",
-            "gzip_hash",
-            "gzip_http_version",
-            "gzip_min_length",
-            "gzip_no_buffer",
-            "gzip_proxied",
-            "gzip_static",
-            "gzip_types",
-            "gzip_vary",
-            "gzip_window",
-        ],
-    },
     Group {
         planned: false,
         why: "`map $http_user_agent` tells browsers apart",
@@ -417,17 +395,11 @@ pub(crate) const GROUPS: &[Group] = &[
         why: "this part of the HTTP core comes later",
         names: &[
             "add_header_inherit",
-            "add_trailer",
             "add_trailer_inherit",
             "auth_require",
-            "charset",
-            "charset_map",
-            "charset_types",
             "client_body_early_read",
             "internal_redirect",
-            "override_charset",
             "post_action",
-            "source_charset",
         ],
     },
     Group {
@@ -458,11 +430,6 @@ pub(crate) const GROUPS: &[Group] = &[
             "xslt_stylesheet",
             "xslt_types",
         ],
-    },
-    Group {
-        planned: true,
-        why: "rewriting response bodies comes later",
-        names: &["sub_filter", "sub_filter_last_modified", "sub_filter_once", "sub_filter_types"],
     },
     Group {
         planned: false,
@@ -675,15 +642,10 @@ pub(crate) const GROUPS: &[Group] = &[
 
 /// Directives whose given argument asks for nothing, so that it is honoured as it stands.
 pub(crate) const NEUTRAL: &[(&str, &str)] = &[
-    ("charset", "off"),
-    ("expires", "off"),
-    ("gunzip", "off"),
-    ("gzip", "off"),
-    ("gzip_static", "off"),
-    ("gzip_vary", "off"),
+    ("chunked_transfer_encoding", "on"),
+    ("client_body_in_file_only", "off"),
     ("http3", "off"),
     ("http3_hq", "off"),
-    ("override_charset", "off"),
     ("proxy_store", "off"),
     ("ssi", "off"),
     ("userid", "off"),

@@ -15,26 +15,6 @@ pub fn needs_escape(path: &[u8]) -> bool {
     path.iter().any(|&byte| is_unsafe(byte))
 }
 
-/// Decodes `%XX`; what is none stays as it is.
-pub fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digit = |at: usize| behind.get(at).and_then(|&b| char::from(b).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                rest = &behind[2..];
-            }
-            _ => {
-                out.push(byte);
-                rest = behind;
-            }
-        }
-    }
-    out
-}
-
 fn escape(bytes: &[u8], out: &mut Vec<u8>, is_unsafe: impl Fn(u8) -> bool) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     out.reserve(bytes.len());
@@ -68,11 +48,6 @@ mod tests {
         assert_eq!(escaped(escape_uri, b"/a b?c#d%e\x7f\xc3\xa9\0"), "/a%20b%3Fc%23d%25e%7F%C3%A9%00");
         assert_eq!(escaped(escape_uri, b"\"<>\\^`{|}"), "%22%3C%3E%5C%5E%60%7B%7C%7D");
         assert_eq!(escaped(escape_uri, b"/!$&'()*+,-.:;=@[]_~aZ9"), "/!$&'()*+,-.:;=@[]_~aZ9");
-    }
-
-    #[test]
-    fn only_two_digits_behind_a_percent_sign_are_decoded() {
-        assert_eq!(unescape(b"a%20b%zz%4%"), b"a b%zz%4%");
     }
 
     #[test]

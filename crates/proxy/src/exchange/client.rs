@@ -29,6 +29,19 @@ pub(crate) struct OutHead {
     pub(crate) is_own: bool,
     /// Whether parts of the body can be sent.
     pub(crate) ranges: RangeUse,
+    /// How the body is coded.
+    pub(crate) coding: Option<Coding>,
+    /// Whether other clients may get it compressed where this one does not, or the reverse.
+    pub(crate) varies: bool,
+    /// Whether trailers of the gateway's own follow, whatever the client says of trailers.
+    pub(crate) has_trailers: bool,
+}
+
+/// `Content-Encoding`, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Gzip,
+    Other,
 }
 
 /// How many parts of a body a request may ask for.

@@ -2,7 +2,7 @@
 //! memory.
 
 use super::client::OutHead;
-use super::filter::Delivery;
+use super::filter::{self, Delivery, Filtered};
 use super::{Client, Exchange, Next, respond};
 use crate::io::Deadline;
 use crate::io::clock::now;
@@ -53,16 +53,22 @@ pub(super) fn head(exchange: &Exchange, status: u16, length: Option<u64>) -> Out
 
 /// Sends `head` and `content`, to the end.
 pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, head: OutHead, content: Content) -> Next {
-    let delivery = match respond::send_head(exchange, client, head) {
+    let mut delivery = match respond::send_head(exchange, client, head) {
         Ok(delivery) => delivery,
         Err(status) => return Next::Status(status),
     };
-    let mut source = Source::new(content, &delivery, exchange.sent.has_body);
+    let source = Source::new(content, &delivery, exchange.sent.has_body);
     let wait = exchange.location.send_timeout;
-    let mut deadline = client.lend_deadline();
-    deadline.clear();
-    let end = poll_fn(|cx| poll(cx, client, &mut source, &mut deadline, wait)).await;
-    client.return_deadline(deadline);
+    let end = match &mut delivery.chain {
+        None => send_all(client, source, wait).await,
+        Some(chain) => {
+            let end = send_all(&mut Filtered::new(client, chain), source, wait).await;
+            match filter::complete(exchange, client, chain, matches!(end, End::Complete)).await {
+                false if matches!(end, End::Complete) => End::ClientGone,
+                _ => end,
+            }
+        }
+    };
     match end {
         End::Complete => {
             exchange.sent.complete = true;
@@ -77,6 +83,14 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, hea
         End::Source(message) => exchange.log(Level::Alert, message),
     }
     Next::Close
+}
+
+async fn send_all<C: Client>(client: &mut C, mut source: Source, wait: Duration) -> End {
+    let mut deadline = client.lend_deadline();
+    deadline.clear();
+    let end = poll_fn(|cx| poll(cx, client, &mut source, &mut deadline, wait)).await;
+    client.return_deadline(deadline);
+    end
 }
 
 /// How the sending ended.

@@ -152,6 +152,8 @@ pub(crate) struct Exchange {
     redirect_to: Option<Vec<u8>>,
     /// `$limit_rate`, where a `set` gave it a value: bytes per second, 0 for no limit.
     limit_rate: Option<u64>,
+    /// Bytes that went into and came out of the compressor.
+    gzip_ratio: Option<(u64, u64)>,
     /// The length of what a 416 found no part of.
     unsatisfied_length: Option<u64>,
     /// How many tries there were before the last internal redirect.
@@ -313,6 +315,7 @@ impl Exchange {
             upstream_is_lost: false,
             redirect_to: None,
             limit_rate: None,
+            gzip_ratio: None,
             unsatisfied_length: None,
             redirected_after: 0,
             outcome_told: false,

@@ -2,6 +2,7 @@
 
 use super::attempt::{Answer, FailedTry, TryError, attempt};
 use super::body_in::{self, RequestBody};
+use super::filter::{self, Chain, Filtered};
 use super::handshake::{self, Wish};
 use super::relay::{BodyEnd, BodyRelay, Bounds, Ends};
 use super::stick::Binding;
@@ -245,9 +246,9 @@ async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'
     let part = delivery.parts.and_then(|parts| parts.ranges.into_iter().next()).map(|part| part.range);
     if exchange.is_head() && length != BodyLength::None {
         // The client gets no body, so nobody reads the one that comes, nor uses its connection again.
-        return relay_body(exchange, client, job, answer, (BodyLength::None, None), false).await;
+        return relay_body(exchange, client, job, answer, (BodyLength::None, None), (false, None)).await;
     }
-    relay_body(exchange, client, job, answer, (length, part), may_be_kept).await
+    relay_body(exchange, client, job, answer, (length, part), (may_be_kept, delivery.chain)).await
 }
 
 /// Ends the try whose response itself is not for the client. Without a body its connection is good for another request.
@@ -282,21 +283,33 @@ async fn relay_body<C: Client>(
     job: &Job<'_>,
     answer: Answer,
     (length, part): (BodyLength, Option<Range<u64>>),
-    may_be_kept: bool,
+    (may_be_kept, mut chain): (bool, Option<Box<Chain>>),
 ) -> Next {
     let Answer { mut pick, mut connection, mut pump, head } = answer;
     let buffering = accel::buffering(exchange);
     let pace = if buffering { exchange.upstream_pace() } else { None };
     let mut relay = BodyRelay::new(job.bounds.buffering(buffering), BodyDecoder::new(length), pace, part);
-    let end = relay.run(Ends { client, connection: &mut connection, pump: &mut pump }).await;
+    let mut end = match &mut chain {
+        None => relay.run(Ends { client, connection: &mut connection, pump: &mut pump }).await,
+        Some(chain) => {
+            let client = &mut Filtered::new(client, chain);
+            relay.run(Ends { client, connection: &mut connection, pump: &mut pump }).await
+        }
+    };
     exchange.note_bytes(&connection);
     if let Some(attempt) = exchange.tries.last_mut() {
         attempt.response_length = relay.length;
     }
+    if let BodyEnd::Complete(trailers) = &mut end {
+        exchange.upstream_trailers = std::mem::take(trailers);
+    }
+    let is_whole = match &mut chain {
+        None => true,
+        Some(chain) => filter::complete(exchange, client, chain, matches!(end, BodyEnd::Complete(_))).await,
+    };
     let next = match end {
-        BodyEnd::Complete(trailers) => {
-            exchange.upstream_trailers = trailers;
-            exchange.sent.complete = true;
+        BodyEnd::Complete(_) => {
+            exchange.sent.complete = is_whole;
             pick.completed();
             job.binding.at_end(exchange, &job.upstream, &mut pick);
             let reusable = !pump.is_active() && !relay.request_cut && !relay.response_cut && may_be_kept;
@@ -306,7 +319,7 @@ async fn relay_body<C: Client>(
             if reusable {
                 pool::keep(&job.upstream, pick.peer().id, connection, &job.way);
             }
-            Next::Done
+            if is_whole { Next::Done } else { Next::Close }
         }
         BodyEnd::Upstream(message) => {
             pick.ends(Ending::Failed);

@@ -75,6 +75,7 @@ impl Exchange {
             Builtin::DateGmt => put_with(out, clock::date_gmt),
             Builtin::DateLocal => put_with(out, clock::date_local),
             Builtin::DocumentUri | Builtin::Uri => put(out, request.target_is_read.then_some(&request.uri[..])),
+            Builtin::GzipRatio => put(out, self.gzip_ratio.and_then(ratio).as_deref()),
             Builtin::Host => self.put_host(out),
             Builtin::Hostname => put_some(out, self.generation.hostname.as_bytes()),
             Builtin::Http2 if !is_http2(&request.head) => put_some(out, b""),
@@ -407,6 +408,13 @@ fn server_name(server: &str) -> &str {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => name,
         _ => server,
     }
+}
+
+/// How many times shorter something became, to hundredths.
+fn ratio((read, written): (u64, u64)) -> Option<Vec<u8>> {
+    let thousandths = read.checked_mul(1000)?.checked_div(written)?;
+    let hundredths = (thousandths + 5) / 10;
+    Some(format!("{}.{:02}", hundredths / 100, hundredths % 100).into_bytes())
 }
 
 fn put(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

@@ -69,14 +69,12 @@ fn format(exchange: &Exchange) -> Result<(ListingFormat, Vec<u8>), Next> {
         exchange.log(Level::Info, format_args!("client sent too long callback name: \"{shown}\""));
         return Err(Next::Status(400));
     }
-    let callback = culvert_engine::uri::unescape(asked);
-    let is_good = |b: &u8| b.is_ascii_alphanumeric() || b"_$[].".contains(b);
-    if !callback.iter().all(is_good) {
+    if !asked.iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)) {
         let shown = String::from_utf8_lossy(asked);
         exchange.log(Level::Info, format_args!("client sent invalid callback name: \"{shown}\""));
         return Err(Next::Status(400));
     }
-    Ok((format, callback))
+    Ok((format, asked.to_vec()))
 }
 
 fn look(exchange: &Exchange, entry: io::Result<DirEntry>) -> Option<Entry> {

@@ -16,7 +16,7 @@ pub(super) fn write(
     match format {
         ListingFormat::Html => (b"text/html", html(exchange, entries)),
         ListingFormat::Json => (b"application/json", json(entries)),
-        ListingFormat::Jsonp => (b"application/javascript", [callback, b"(", &json(entries), b");"].concat()),
+        ListingFormat::Jsonp => (b"application/javascript", jsonp(callback, entries)),
         ListingFormat::Xml => (b"text/xml; charset=utf-8", xml(entries)),
     }
 }
@@ -122,6 +122,11 @@ fn json(entries: &[Entry]) -> Vec<u8> {
     }
     out.extend_from_slice(b"\r\n]");
     out
+}
+
+/// The comment keeps what a client chose away from the very beginning, where it might pass for something else.
+fn jsonp(callback: &[u8], entries: &[Entry]) -> Vec<u8> {
+    [b"/* callback */\r\n", callback, b"(", &json(entries), b");"].concat()
 }
 
 fn xml(entries: &[Entry]) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Files: what answers where no handler is configured. nginx's content handlers, in its order.
 
+mod compressed;
 mod index;
 mod listing;
 mod listing_text;
@@ -10,6 +11,7 @@ mod plain;
 pub(super) use open::{OpenError, Opened, open};
 pub(super) use path::{DiskPath, disk_path, real_root, root};
 
+use self::compressed::Answer;
 use super::content::{self, Content};
 use super::{Client, Exchange, Next};
 use crate::observe::error_log::os_error;
@@ -24,7 +26,11 @@ pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C) ->
     } else if !method_is(exchange, &[b"GET", b"HEAD", b"POST"]) {
         Next::Status(405)
     } else {
-        plain::serve(exchange, client).await
+        match compressed::look(exchange) {
+            Answer::Send(head, opened, name) => plain::send(exchange, client, *head, opened, name).await,
+            Answer::NotFound => Next::Status(404),
+            Answer::Plain { varies } => plain::serve(exchange, client, varies).await,
+        }
     }
 }
 

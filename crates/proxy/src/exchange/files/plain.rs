@@ -2,13 +2,13 @@
 
 use super::open::Kind;
 use super::{Opened, add_slash, disk_path, open, refuse};
-use crate::exchange::client::RangeUse;
+use crate::exchange::client::{OutHead, RangeUse};
 use crate::exchange::content::{self, Content};
 use crate::exchange::{Client, Exchange, Next};
 use culvert_conf::config::Level;
 
 /// Answers with the file that the URI names.
-pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
+pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, varies: bool) -> Next {
     let Some(path) = disk_path(exchange) else { return Next::Status(500) };
     let opened = match open(exchange, &path) {
         Ok(opened) => opened,
@@ -25,11 +25,12 @@ pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C) ->
     if exchange.request.method() == b"POST" {
         return Next::Status(405);
     }
-    send(exchange, client, opened, path.to_string()).await
+    let head = OutHead { varies, ..describe(exchange, &opened) };
+    send(exchange, client, head, opened, path.to_string()).await
 }
 
-/// Sends a file with all that a head can say of it.
-pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, opened: Opened, name: String) -> Next {
+/// All that a head can say of a file.
+pub(super) fn describe(exchange: &Exchange, opened: &Opened) -> OutHead {
     let mut head = content::head(exchange, 200, Some(opened.length));
     let content_type = exchange.content_type();
     if !content_type.is_empty() {
@@ -41,6 +42,17 @@ pub(super) async fn send<C: Client>(exchange: &mut Exchange, client: &mut C, ope
         head.headers.push(b"ETag", tag.as_bytes());
     }
     head.ranges = RangeUse::Many;
+    head
+}
+
+/// Sends a file.
+pub(super) async fn send<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    head: OutHead,
+    opened: Opened,
+    name: String,
+) -> Next {
     let content = Content::File { file: opened.file, length: opened.length, name };
     content::send(exchange, client, head, content).await
 }

@@ -1,7 +1,8 @@
-//! `add_header`.
+//! `add_header` and `add_trailer`.
 
-use super::super::client::OutHead;
+use super::Chain;
 use crate::exchange::Exchange;
+use crate::exchange::client::OutHead;
 
 /// Adds what the configuration adds to a response.
 pub(super) fn add(exchange: &Exchange, head: &mut OutHead) {
@@ -18,7 +19,25 @@ pub(super) fn add(exchange: &Exchange, head: &mut OutHead) {
     }
 }
 
-/// The statuses that headers are added to without `always`.
-fn is_successful(status: u16) -> bool {
+/// Makes room for trailers of the gateway's own: behind a body whose length was said there is none.
+pub(super) fn announce_trailers(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) {
+    let trailers = &exchange.location.filters.trailers;
+    let may_follow =
+        head.has_body && exchange.request.head.minor > 0 && exchange.location.client.chunked_transfer_encoding;
+    if trailers.is_empty() || !may_follow {
+        return;
+    }
+    // A range was a success before it became a range.
+    let successful = is_successful(head.status);
+    let wanted = trailers.iter().filter(|trailer| successful || trailer.always);
+    chain.trailers = wanted.map(|trailer| (trailer.name.clone(), trailer.value.clone())).collect();
+    if !chain.trailers.is_empty() {
+        head.content_length = None;
+        head.has_trailers = true;
+    }
+}
+
+/// The statuses that fields are added to without `always`.
+pub(super) fn is_successful(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }

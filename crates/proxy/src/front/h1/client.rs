@@ -108,6 +108,7 @@ impl Client for Front {
         let unknown_length = head.has_body && head.content_length.is_none();
         let may_chunk = self.location.as_ref().is_none_or(|location| location.client.chunked_transfer_encoding);
         message.chunked = unknown_length && message.http_1_1 && may_chunk;
+        message.takes_trailers |= head.has_trailers;
         message.keep &= !unknown_length || message.chunked;
         let header = self.location.as_ref().and_then(|location| location.keepalive_header);
         write_head::write(head, message, header, self.outbox.tail());

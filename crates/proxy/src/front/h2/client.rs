@@ -217,6 +217,7 @@ impl Client for StreamClient {
         let bytes = response::bytes(response.headers());
         self.sent += bytes;
         self.tally.payload(bytes);
+        self.takes_trailers |= head.has_trailers;
         let follows = head.has_body || head.status == 101;
         match self.respond.send_response(response, !follows) {
             Ok(send) if follows => self.send = Some(send),

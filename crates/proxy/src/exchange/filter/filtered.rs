@@ -1,0 +1,207 @@
+//! A client whose body goes through a chain first.
+
+use super::Chain;
+use crate::exchange::client::{BodyError, BodyPart, OutHead};
+use crate::exchange::{Client, Exchange};
+use crate::io::Deadline;
+use culvert_conf::config::{Level, Location};
+use culvert_engine::http1::Headers;
+use culvert_engine::pace::Pace;
+use culvert_engine::websocket::has_token;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::time::timeout;
+
+/// The client of one response with a chain. What the chain has not taken yet counts as backlog, so that whoever sends waits.
+pub(in crate::exchange) struct Filtered<'a, C> {
+    client: &'a mut C,
+    chain: &'a mut Chain,
+    /// What could not go through yet, since the client has enough to take.
+    waiting: Vec<u8>,
+    /// The end has come; with the trailers of whoever sent the body.
+    end: Option<Headers>,
+    is_ended: bool,
+}
+
+/// No more goes through while the client has so much to take yet.
+const AHEAD_BYTES_MAX: usize = 32 * 1024;
+
+impl<'a, C: Client> Filtered<'a, C> {
+    pub(in crate::exchange) fn new(client: &'a mut C, chain: &'a mut Chain) -> Filtered<'a, C> {
+        Filtered { client, chain, waiting: Vec::new(), end: None, is_ended: false }
+    }
+
+    /// Puts through as much of `bytes` as the client has room for. Gives how much that was.
+    fn put(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < bytes.len() && self.client.backlog() <= AHEAD_BYTES_MAX {
+            let step = &bytes[taken..bytes.len().min(taken + self.chain.step_bytes.max(1))];
+            let out = self.chain.feed(step);
+            self.pass(cx, out)?;
+            taken += step.len();
+        }
+        Ok(taken)
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>, out: Result<Vec<u8>, String>) -> io::Result<()> {
+        match out {
+            Ok(out) if out.is_empty() => Ok(()),
+            Ok(out) => self.client.send_body(cx, &out),
+            Err(message) => {
+                self.chain.failure = Some(message);
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        }
+    }
+
+    /// Ends the body. With trailers of the gateway's own the end itself is [`complete`]'s.
+    fn finish(&mut self, cx: &mut Context<'_>, trailers: &Headers) -> io::Result<()> {
+        let out = self.chain.finish();
+        self.pass(cx, out)?;
+        if self.chain.trailers.is_empty() {
+            self.client.send_end(trailers);
+        }
+        self.is_ended = true;
+        Ok(())
+    }
+}
+
+impl<C: Client> Client for Filtered<'_, C> {
+    fn send_body(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        let taken = if self.waiting.is_empty() { self.put(cx, bytes)? } else { 0 };
+        self.waiting.extend_from_slice(&bytes[taken..]);
+        Ok(())
+    }
+
+    fn send_end(&mut self, trailers: &Headers) {
+        // It goes out with the next flush, when all that waits has gone through.
+        self.end = Some(trailers.clone());
+    }
+
+    fn backlog(&self) -> usize {
+        self.client.backlog() + self.waiting.len()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.waiting.is_empty() {
+                let waiting = std::mem::take(&mut self.waiting);
+                let taken = self.put(cx, &waiting)?;
+                self.waiting = waiting[taken..].to_vec();
+            }
+            if self.waiting.is_empty() {
+                match self.end.take() {
+                    Some(trailers) => self.finish(cx, &trailers)?,
+                    // Whoever sends has nothing more now: what the client could have already shall not wait inside.
+                    None if !self.is_ended && self.client.backlog() == 0 => {
+                        let out = self.chain.flush();
+                        self.pass(cx, out)?;
+                    }
+                    None => {}
+                }
+            }
+            ready!(self.client.poll_flush(cx))?;
+            if self.waiting.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn body_is_read(&self) -> bool {
+        self.client.body_is_read()
+    }
+
+    fn limit_body(&mut self, bytes_max: u64) {
+        self.client.limit_body(bytes_max);
+    }
+
+    fn invite_body(&mut self) {
+        self.client.invite_body();
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, room: usize) -> Poll<Result<BodyPart, BodyError>> {
+        self.client.poll_body(cx, out, room)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.client.poll_gone(cx)
+    }
+
+    fn adopt(&mut self, location: &Arc<Location>) {
+        self.client.adopt(location);
+    }
+
+    fn close_after(&mut self) {
+        self.client.close_after();
+    }
+
+    fn pace(&mut self, pace: Option<Pace>) {
+        self.client.pace(pace);
+    }
+
+    fn send_interim(&mut self, status: u16, headers: &Headers) {
+        self.client.send_interim(status, headers);
+    }
+
+    fn reset_at_end(&mut self) {
+        self.client.reset_at_end();
+    }
+
+    fn send_head(&mut self, head: &OutHead) -> &'static str {
+        self.client.send_head(head)
+    }
+
+    fn lend_deadline(&mut self) -> Deadline {
+        self.client.lend_deadline()
+    }
+
+    fn return_deadline(&mut self, deadline: Deadline) {
+        self.client.return_deadline(deadline);
+    }
+
+    fn sent(&self) -> u64 {
+        self.client.sent()
+    }
+
+    fn received(&self) -> u64 {
+        self.client.received()
+    }
+}
+
+/// What follows once a body went through its chain: how well it was compressed is noted, why it could not go on is logged,
+/// and the trailers of the gateway's own are sent. False where the client is gone.
+pub(in crate::exchange) async fn complete<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    chain: &mut Chain,
+    is_whole: bool,
+) -> bool {
+    exchange.gzip_ratio = chain.ratio();
+    if let Some(message) = chain.failure.take() {
+        exchange.log(Level::Error, message);
+    }
+    if !is_whole || chain.trailers.is_empty() {
+        return is_whole;
+    }
+    client.send_end(&trailers(exchange, chain));
+    let wait = exchange.location.send_timeout;
+    matches!(timeout(wait, poll_fn(|cx| client.poll_flush(cx))).await, Ok(Ok(())))
+}
+
+/// Those of the upstream, if the client takes them, and those of the gateway.
+fn trailers(exchange: &mut Exchange, chain: &Chain) -> Headers {
+    let mut trailers = Headers::default();
+    let mut te = exchange.request.head.headers.all("te");
+    if te.any(|list| has_token(list, "trailers")) {
+        exchange.upstream_trailers.iter().for_each(|(name, value)| trailers.push(name, value));
+    }
+    for (name, value) in &chain.trailers {
+        let value = exchange.render(value);
+        if !value.is_empty() {
+            trailers.push(name, &value);
+        }
+    }
+    trailers
+}
