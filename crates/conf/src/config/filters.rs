@@ -3,7 +3,7 @@
 use culvert_engine::charset::Table;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::template::Template;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Everything about responses that a location inherits.
@@ -113,9 +113,9 @@ pub struct CharsetSettings {
 #[derive(Debug, Clone, Default)]
 pub struct Charsets {
     /// Their names, in lower case.
-    pub names: HashSet<String>,
+    pub names: BTreeSet<String>,
     /// `charset_map`, in both directions: by source and target, in lower case.
-    pub maps: HashMap<(String, String), Arc<Table>>,
+    pub table: HashMap<(String, String), Arc<Table>>,
 }
 
 /// `sub_filter` and its relations.

@@ -73,7 +73,7 @@ fn charset_map(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault
     }
     let charsets = &mut scope.world.charsets;
     charsets.names.extend([source.clone(), target.clone()]);
-    if charsets.maps.contains_key(&(source.clone(), target.clone())) {
+    if charsets.table.contains_key(&(source.clone(), target.clone())) {
         return Err(Fault::new(format!("duplicate \"charset_map\" between \"{from}\" and \"{to}\"")));
     }
     let is_utf8 = target == "utf-8";
@@ -86,8 +86,8 @@ fn charset_map(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault
     }
     let charsets: &mut Charsets = &mut scope.world.charsets;
     let (forth, back) = if is_utf8 { Table::with_utf8(&codes) } else { Table::of_bytes(&codes) };
-    charsets.maps.insert((source.clone(), target.clone()), Arc::new(forth));
-    charsets.maps.insert((target, source), Arc::new(back));
+    charsets.table.insert((source.clone(), target.clone()), Arc::new(forth));
+    charsets.table.insert((target, source), Arc::new(back));
     Ok(())
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn check(world: &mut World) {
     let servers = world.servers.iter();
     let locations = servers.flat_map(|server: &Arc<Server>| server.locations.iter().chain([&server.root]));
     for location in locations {
-        if let Some(pair) = wanted(location).filter(|pair| !world.charsets.maps.contains_key(pair))
+        if let Some(pair) = wanted(location).filter(|pair| !world.charsets.table.contains_key(pair))
             && !missing.contains(&pair)
         {
             missing.push(pair);

@@ -642,8 +642,6 @@ pub(crate) const GROUPS: &[Group] = &[
 
 /// Directives whose given argument asks for nothing, so that it is honoured as it stands.
 pub(crate) const NEUTRAL: &[(&str, &str)] = &[
-    ("chunked_transfer_encoding", "on"),
-    ("client_body_in_file_only", "off"),
     ("http3", "off"),
     ("http3_hq", "off"),
     ("proxy_store", "off"),

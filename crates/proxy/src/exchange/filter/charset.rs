@@ -21,7 +21,7 @@ pub(super) fn apply(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) 
         let is_known = charsets.names.contains(&to);
         return set(head, if is_known { name } else { &content_type }, &target);
     }
-    let table = charsets.maps.get(&(from, to));
+    let table = charsets.table.get(&(from, to));
     match table {
         Some(_) if head.coding.is_some() => {}
         Some(table) => {
