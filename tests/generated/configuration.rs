@@ -227,8 +227,7 @@ impl Writer<'_> {
         }
         let path = self.dice.pick(PATHS);
         if self.dice.once_in(3) {
-            // What follows a rewrite with arguments in the same location is told apart by nginx's versions.
-            let flag = self.dice.pick(&["last", "last", "break", "redirect", "permanent"]);
+            let flag = self.dice.pick(&["", "last", "last", "break", "redirect", "permanent"]);
             return format!("rewrite \"{pattern}\" {path}{} {flag};", self.dice.pick(QUERIES));
         }
         format!("rewrite \"{pattern}\" {path} {};", self.dice.pick(&["", "", "last", "last", "break", "redirect"]))
