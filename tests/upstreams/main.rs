@@ -4,6 +4,7 @@
 mod balancing;
 mod chaos;
 mod down;
+mod peers;
 mod queue;
 mod rebalance;
 mod reloads;
