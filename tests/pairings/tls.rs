@@ -268,6 +268,16 @@ fn a_url_with_variables_may_lead_to_either() {
 }
 
 #[test]
+fn a_limit_except_may_lead_to_tls() {
+    let (place, _authority, _server) = place_with_server(&["app"], &[]);
+    let config = "upstream app { server {address}:9001; }
+        server { listen {address}:8080; location / {
+            proxy_ssl_protocols TLSv1.2; limit_except POST { proxy_pass https://app; } } }";
+    let world = World::start_in(place, env!("CARGO_BIN_EXE_culvert"), config);
+    assert_eq!(facts(&world, "/")["tls"]["version"], "TLSv1.2");
+}
+
+#[test]
 fn an_if_may_lead_to_tls() {
     let (place, _authority, _server) = place_with_server(&["app"], &[]);
     let config = "upstream app { server {address}:9001; }
@@ -312,4 +322,21 @@ fn files_that_can_not_be_read_are_told_of_at_the_start() {
         let refusal = Gateway::try_start(&program, &place, &config).expect_err("the file can't be read");
         assert!(refusal.stderr.contains("[emerg]") && refusal.stderr.contains(line), "{}", refusal.stderr);
     }
+}
+
+#[test]
+fn health_checks_go_over_tls_and_judge_who_answers() {
+    let place = Place::new();
+    let authority = Authority::new(&place, "authority");
+    let (good, bad) = (authority.signs(&["app"]), authority.signs(&["other"]));
+    let _servers = [serve(&place, 9001, &good, &[]), serve(&place, 9002, &bad, &[])];
+    let config = format!(
+        "upstream app {{ server {{address}}:9001; server {{address}}:9002; }}
+         server {{ listen {{address}}:8080; location / {{ proxy_pass https://app; {TRUST}
+            health_check interval=100ms mandatory; }} }}"
+    );
+    let world = World::start_in(place, env!("CARGO_BIN_EXE_culvert"), &config);
+    world.error_log_shows("upstream SSL certificate does not match \"app\" while SSL handshaking");
+    let deadline = culvert_testkit::Deadline::default();
+    deadline.until("the good server to be found well", || (world.get("/").status() == 200).then_some(()));
 }

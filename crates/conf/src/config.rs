@@ -50,7 +50,7 @@ pub use proxy_tls::ProxyTls;
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};
 pub use tls::{SessionCache, TlsCipher, TlsGroup, TlsSettings, VerifyClient};
 pub use try_files::{Candidate, Fallback, TryFiles};
-pub use upstream::{HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
+pub use upstream::{CheckTls, HealthCheck, OnServerDown, PeerAddr, QueueSettings, Resolver, Upstream, UpstreamServer};
 pub use websocket::{Deflate, OriginPattern, OriginRule, WebSocketSettings};
 
 use std::fmt;

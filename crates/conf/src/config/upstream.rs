@@ -1,6 +1,7 @@
 //! `upstream` blocks: servers, how they are balanced, and how it is found out that they are well.
 
-use super::Place;
+use super::{Place, ProxyTls};
+use bytes::Bytes;
 use culvert_engine::balance::Method;
 use culvert_engine::health::{Check, EarlyClose};
 use culvert_engine::rebalance::Rebalance;
@@ -168,8 +169,19 @@ pub struct HealthCheck {
     pub read_timeout: Duration,
     /// `proxy_send_timeout` that holds there.
     pub send_timeout: Duration,
+    /// TLS, where the location's `proxy_pass` is to `https://`.
+    pub tls: Option<CheckTls>,
     /// Where the line stands.
     pub place: Place,
+}
+
+/// TLS of a health check.
+#[derive(Debug, Clone)]
+pub struct CheckTls {
+    /// The `proxy_ssl_` directives that hold there.
+    pub settings: Arc<ProxyTls>,
+    /// The name that servers have to prove where `proxy_ssl_name` says nothing.
+    pub name: Bytes,
 }
 
 /// `on_server_down`: what becomes of the live tunnels of a server that its health checks find unhealthy.

@@ -1,6 +1,6 @@
 //! `health_check`: servers are asked how they are.
 
-use crate::config::{Handler, HealthCheck, ProxySettings, ProxyTarget};
+use crate::config::{CheckTls, Handler, HealthCheck, ProxySettings, ProxyTarget};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Phase, Row};
 use crate::scope::{Scope, World};
@@ -96,17 +96,18 @@ fn health_check(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Faul
     }
     draft.check_company()?;
     if let Some(group) = &scope.upstream {
-        let check = finish(draft, &scope.location.proxy, group.name.clone().into(), directive);
+        let check = finish(draft, &scope.location.proxy, group.name.clone().into(), None, directive);
         super::upstream::group(scope).health_checks.push(check);
         return Ok(());
     }
     let Handler::Proxy(pass) = &scope.location.handler else {
         return Err(Fault::new("\"health_check\" directive has no \"proxy_pass\" beside it"));
     };
-    let ProxyTarget::Upstream { upstream, host, .. } = &pass.target else {
+    let ProxyTarget::Upstream { upstream, host, tls, .. } = &pass.target else {
         return Err(Fault::new("\"health_check\" directive requires a \"proxy_pass\" without variables"));
     };
-    let check = finish(draft, &scope.location.proxy, host.clone(), directive);
+    let tls = tls.then(|| CheckTls { settings: scope.location.proxy_tls.clone(), name: host.clone() });
+    let check = finish(draft, &scope.location.proxy, host.clone(), tls, directive);
     scope.world.upstreams[*upstream].health_checks.push(check);
     Ok(())
 }
@@ -187,7 +188,13 @@ fn find(scope: &mut Scope<'_>, number: usize, name: &str) -> Result<Arc<Match>, 
 }
 
 /// The check with what holds in its block. `host` is what probes say where no `proxy_set_header` does.
-fn finish(draft: Draft, proxy: &ProxySettings, host: Bytes, directive: &Directive) -> HealthCheck {
+fn finish(
+    draft: Draft,
+    proxy: &ProxySettings,
+    host: Bytes,
+    tls: Option<CheckTls>,
+    directive: &Directive,
+) -> HealthCheck {
     let set_host = proxy.set_headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
     let headers: Vec<(Box<str>, Template)> = proxy
         .set_headers
@@ -203,6 +210,7 @@ fn finish(draft: Draft, proxy: &ProxySettings, host: Bytes, directive: &Directiv
         connect_timeout: proxy.connect_timeout,
         read_timeout: proxy.read_timeout,
         send_timeout: proxy.send_timeout,
+        tls,
         place: directive.place.clone(),
     }
 }

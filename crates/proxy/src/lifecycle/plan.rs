@@ -7,7 +7,7 @@ use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::tls::Tls;
-use crate::upstream::tls::ClientTls;
+use crate::upstream::tls::{ClientTls, Secure};
 use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
 use culvert_conf::config::{
     self, AccessLog, AccessTarget, Batch, Config, Handler, Listen, ListenAddr, LogTarget, PeerAddr, ServerName, Step,
@@ -50,10 +50,10 @@ impl Plan {
         if privileges::is_root() {
             errors.extend(privileges::check(config.main.user.as_ref()).err());
         }
-        let upstreams = plan_upstreams(&config, before, &mut errors);
+        let client_tls = plan_client_tls(&config, &mut errors);
+        let upstreams = plan_upstreams(&config, &client_tls, before, &mut errors);
         let listens = plan_listens(&config, &mut errors, &mut warnings);
         let sites = listens.iter().map(|listen| &listen.site);
-        let client_tls = plan_client_tls(&config, &mut errors);
         let tls = Tls::new(&config, sites, before.map(|before| &before.tls), &mut errors, &mut warnings);
         let old = before.map(|before| (&before.config.http.tables, &before.zones));
         let zones = Zones::plan(&config.http.tables, old, &mut errors);
@@ -111,7 +111,12 @@ fn fixed(log: &AccessLog) -> Option<&LogTarget> {
     }
 }
 
-fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec<String>) -> Vec<Arc<Upstream>> {
+fn plan_upstreams(
+    config: &Config,
+    client_tls: &HashMap<usize, Arc<ClientTls>>,
+    before: Option<&Generation>,
+    errors: &mut Vec<String>,
+) -> Vec<Arc<Upstream>> {
     let plan = |upstream: &config::Upstream| {
         let mut planned = Vec::new();
         // Names with `resolve` are asked for while the gateway runs.
@@ -128,7 +133,8 @@ fn plan_upstreams(config: &Config, before: Option<&Generation>, errors: &mut Vec
         }
         check_resolver(upstream.resolver.as_deref(), errors);
         let before = before.and_then(|before| before.upstreams.iter().find(|other| other.name == upstream.name));
-        Arc::new(Upstream::new(upstream.clone(), planned, before.map(Arc::as_ref)))
+        let built = Upstream::new(upstream.clone(), planned, before.map(Arc::as_ref));
+        Arc::new(built.with_check_tls(check_tls(upstream, client_tls)))
     };
     config.http.upstreams.iter().map(plan).collect()
 }
@@ -141,6 +147,16 @@ fn plan_client_tls(config: &Config, errors: &mut Vec<String>) -> HashMap<usize, 
     loaded
 }
 
+/// TLS of an upstream's health checks, in their order. Each stands in a location that speaks it.
+fn check_tls(upstream: &config::Upstream, client_tls: &HashMap<usize, Arc<ClientTls>>) -> Vec<Option<Secure>> {
+    let secure = |check: &config::HealthCheck| {
+        let wanted = check.tls.as_ref()?;
+        let tls = client_tls.get(&Arc::as_ptr(&wanted.settings).addr())?;
+        Some(Secure::of_check(tls.clone(), &wanted.name))
+    };
+    upstream.health_checks.iter().map(secure).collect()
+}
+
 fn load_client_tls(location: &config::Location, loaded: &mut HashMap<usize, Arc<ClientTls>>, errors: &mut Vec<String>) {
     let settings = &location.proxy_tls;
     if matches!(&location.handler, Handler::Proxy(pass) if pass.is_or_may_be_tls())
@@ -151,12 +167,12 @@ fn load_client_tls(location: &config::Location, loaded: &mut HashMap<usize, Arc<
             Err(error) => errors.push(format!("[emerg] {error}")),
         }
     }
-    nested(&location.rewrite).for_each(|inner| load_client_tls(inner, loaded, errors));
+    nested(location).for_each(|inner| load_client_tls(inner, loaded, errors));
 }
 
-/// The locations that `if`s of a location make.
-fn nested(steps: &[Step]) -> impl Iterator<Item = &config::Location> {
-    steps.iter().filter_map(|step| match step {
+/// The locations that a location's `if`s make. That of a `limit_except` is one of the server's.
+fn nested(location: &config::Location) -> impl Iterator<Item = &config::Location> {
+    location.rewrite.iter().filter_map(|step| match step {
         Step::If(step) => step.location.as_deref(),
         _ => None,
     })

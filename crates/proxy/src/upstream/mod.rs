@@ -44,6 +44,7 @@ use culvert_engine::balance::{Health, PeerId, PeerSpec};
 use culvert_engine::rebalance::Load;
 use fleet::Fleet;
 use std::sync::{Arc, PoisonError};
+use tls::Secure;
 use tokio::time::Instant;
 
 /// An upstream that requests can be sent to, as one configuration has it. Shared by all workers.
@@ -54,6 +55,8 @@ pub(crate) struct Upstream {
     pub(crate) name: String,
     /// All that the configuration says.
     pub(crate) config: config::Upstream,
+    /// TLS of the health checks, in their order.
+    check_tls: Vec<Option<Secure>>,
     /// How idle connections are kept.
     pub(crate) keepalive: Keepalive,
     planned: Vec<Planned>,
@@ -64,7 +67,20 @@ impl Upstream {
     /// An upstream that is to have the `planned` peers, and goes on with what lives of the one `before` it.
     pub(crate) fn new(config: config::Upstream, planned: Vec<Planned>, before: Option<&Upstream>) -> Upstream {
         let fleet = before.map_or_else(|| Arc::new(Fleet::new(config.method)), |before| before.fleet.clone());
-        Upstream { id: fleet.id, name: config.name.clone(), keepalive: Keepalive::of(&config), config, planned, fleet }
+        Upstream {
+            id: fleet.id,
+            name: config.name.clone(),
+            keepalive: Keepalive::of(&config),
+            check_tls: Vec::new(),
+            config,
+            planned,
+            fleet,
+        }
+    }
+
+    /// The same, with the TLS of its health checks, in their order.
+    pub(crate) fn with_check_tls(self, check_tls: Vec<Option<Secure>>) -> Upstream {
+        Upstream { check_tls, ..self }
     }
 
     /// Puts what the configuration says into effect, for all who share what lives.

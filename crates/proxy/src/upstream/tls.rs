@@ -126,7 +126,16 @@ impl Secure {
         Ok((Transport::Tls(Box::new(stream)), is_http2))
     }
 
-    #[expect(dead_code, reason = "probes over TLS come next")]
+    /// For a health check, which no request gives variables a value.
+    pub(crate) fn of_check(tls: Arc<ClientTls>, name: &[u8]) -> Secure {
+        let mut rendered = Vec::new();
+        match &tls.settings.name {
+            Some(name) => name.render(&mut rendered, |_, _| {}),
+            None => rendered.extend_from_slice(name),
+        }
+        Secure::new(tls, &String::from_utf8_lossy(&rendered), None)
+    }
+
     /// What rustls needs to make a connection over another kind of stream.
     pub(super) fn parts(&self) -> io::Result<(Arc<ClientConfig>, ServerName<'static>)> {
         let config = self.tls.config(Offer::Nothing, self.certificate.as_ref());

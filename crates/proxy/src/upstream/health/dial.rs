@@ -1,9 +1,11 @@
 //! Connections of the main thread's own runtime, which probes use.
 
 use crate::upstream::Endpoint;
+use crate::upstream::tls::Secure;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
 /// Both directions of a connection, whatever it is made of.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -24,6 +26,12 @@ pub(super) async fn dial(endpoint: &Endpoint, port: Option<u16>) -> io::Result<B
         #[cfg(test)]
         Endpoint::Memory(name) => Ok(Box::new(crate::world::network::connect(name).await?)),
     }
+}
+
+/// Makes TLS of a connection.
+pub(super) async fn secure(secure: &Secure, stream: Box<dyn Duplex>) -> io::Result<Box<dyn Duplex>> {
+    let (config, name) = secure.parts()?;
+    Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
 }
 
 /// Whether the gateway itself could not, which says nothing of the peer.

@@ -1,8 +1,9 @@
 //! One probe of one peer: bytes out, bytes in, under deadlines. What they mean is the engine's.
 
-use super::dial::{Duplex, dial, is_our_fault};
+use super::dial::{Duplex, dial, is_our_fault, secure};
 use crate::observe::error_log::os_error;
 use crate::upstream::Endpoint;
+use crate::upstream::tls::{self, Secure};
 use culvert_conf::config::HealthCheck;
 use culvert_engine::balance::PeerId;
 use culvert_engine::health::{
@@ -30,6 +31,8 @@ pub(super) struct Probe {
     pub(super) id: Id,
     pub(super) endpoint: Endpoint,
     pub(super) check: Arc<HealthCheck>,
+    /// TLS, where the check speaks it.
+    pub(super) secure: Option<Secure>,
     /// The upstream's name.
     pub(super) upstream: String,
 }
@@ -87,9 +90,19 @@ impl Probe {
     }
 
     async fn connect(&self) -> Result<Box<dyn Duplex>, Stop> {
-        let dialled = dial(&self.endpoint, self.check.check.port);
+        let dialled = async {
+            let stream = dial(&self.endpoint, self.check.check.port).await?;
+            Ok(match &self.secure {
+                Some(tls) => secure(tls, stream).await,
+                None => Ok(stream),
+            })
+        };
         match timeout(self.check.connect_timeout, dialled).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(Err(error))) => {
+                let detail = format!("{} while SSL handshaking", tls::describe(&error));
+                Err(Failure::new(Stage::Connecting, detail).into())
+            }
+            Ok(Ok(Ok(stream))) => Ok(stream),
             Ok(Err(error)) if is_our_fault(&error) => Err(Stop::Ours(error)),
             Ok(Err(error)) => {
                 let detail = format!("connect() failed ({})", os_error(&error));

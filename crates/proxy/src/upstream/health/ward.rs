@@ -3,6 +3,7 @@
 use super::probe::{Ended, Id, Kept, Outcome, Probe};
 use crate::observe::error_log::os_error;
 use crate::upstream::background::View;
+use crate::upstream::tls::Secure;
 use crate::upstream::{Endpoint, Member};
 use culvert_conf::config::{HealthCheck, Level};
 use culvert_engine::balance::{Health, PeerId};
@@ -16,6 +17,8 @@ use std::time::Instant;
 pub(in crate::upstream) struct Ward {
     upstream: String,
     checks: Vec<Arc<HealthCheck>>,
+    /// TLS of each.
+    secure: Vec<Option<Secure>>,
     patients: HashMap<PeerId, Patient>,
     /// Counts the settings that there were; a probe of earlier ones is not believed.
     round: u64,
@@ -39,6 +42,7 @@ impl Ward {
         self.upstream.clone_from(&view.upstream.name);
         let checks = view.upstream.config.health_checks.iter().cloned().map(Arc::new).collect();
         let old = std::mem::replace(&mut self.checks, checks);
+        self.secure.clone_from(&view.upstream.check_tls);
         for member in view.upstream.members().into_iter().filter(|member| !member.is_retired) {
             let known = before.get(&member.id);
             let health = |nth: usize| {
@@ -90,6 +94,7 @@ impl Ward {
                     id: Id { peer, check, round: self.round },
                     endpoint: patient.endpoint.clone(),
                     check: self.checks[check].clone(),
+                    secure: self.secure.get(check).cloned().flatten(),
                     upstream: self.upstream.clone(),
                 };
                 due.push((probe, patient.kept[check].take()));
