@@ -31,6 +31,9 @@ pub(crate) fn write(place: &Place, lines: &[String]) {
     for line in lines.iter().rev() {
         let path = place.path(&line.path);
         if line.what == "|" || line.what.starts_with("-> ") {
+            let time = format!("--date=@{}", line.time);
+            let touched = Command::new("touch").args(["--no-dereference", &time]).arg(&path).status();
+            assert!(touched.expect("touch").success());
             continue;
         }
         let file = File::open(&path).expect("it was made before");

@@ -64,7 +64,7 @@ impl Recoder {
         match &table.0 {
             Kind::Bytes(bytes) => out.extend(input.iter().map(|&byte| bytes[usize::from(byte)])),
             Kind::ToUtf8(codes) => input.iter().for_each(|&byte| out.extend_from_slice(&codes[usize::from(byte)])),
-            Kind::FromUtf8(codes) => self.from_utf8(codes, input, out),
+            Kind::FromUtf8(codes) => self.decode(codes, input, out),
         }
     }
 
@@ -75,7 +75,7 @@ impl Recoder {
         }
     }
 
-    fn from_utf8(&mut self, codes: &HashMap<char, u8>, input: &[u8], out: &mut Vec<u8>) {
+    fn decode(&mut self, codes: &HashMap<char, u8>, input: &[u8], out: &mut Vec<u8>) {
         let mut text = std::mem::take(&mut self.begun);
         text.extend_from_slice(input);
         let mut rest = &text[..];
