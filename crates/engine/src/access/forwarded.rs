@@ -27,9 +27,8 @@ pub fn real_address<'v>(
             }
             rest = before;
         }
-        if found.is_none() {
-            return None;
-        }
+        // A last line that names nobody is not skipped.
+        found?;
     }
     found
 }

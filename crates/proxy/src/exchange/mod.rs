@@ -162,7 +162,7 @@ pub(crate) struct Exchange {
     outcome_told: bool,
     /// What limits and rules of access have decided.
     pub(crate) ledger: access::Ledger,
-    /// The gateway's own question on behalf of another request, which nobody logs.
+    /// The gateway's own question on behalf of another request.
     pub(crate) is_subrequest: bool,
     /// `$connections_writing` counts it.
     _writing: Option<Held>,

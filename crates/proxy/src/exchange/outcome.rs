@@ -15,14 +15,16 @@ use std::time::Duration;
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.outcome_told || self.is_subrequest {
+        if self.outcome_told || (self.is_subrequest && !self.location.log_subrequest) {
             return;
         }
         if self.sent.status == 0 {
             // Nothing was answered: the client went away, or was turned away without a word.
             self.sent.status = self.forced_status.unwrap_or(499);
         }
-        metrics::exchange_ended(self.sent.status, self.request.received, self.sent.bytes);
+        if !self.is_subrequest {
+            metrics::exchange_ended(self.sent.status, self.request.received, self.sent.bytes);
+        }
         let location = self.location.clone();
         for log in location.access_logs.iter().filter(|log| self.is_wanted(log)) {
             if let Some(file) = self.log_of(log) {

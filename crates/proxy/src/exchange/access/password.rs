@@ -119,8 +119,11 @@ const FILES_MAX: usize = 16;
 /// A file that changed less than this ago may change again without a trace, so it is not remembered yet.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
+/// Files as they were at their stamps.
+type Files = HashMap<PathBuf, (Stamp, Box<[u8]>)>;
+
 thread_local! {
-    static FILES: RefCell<HashMap<PathBuf, (Stamp, Box<[u8]>)>> = RefCell::default();
+    static FILES: RefCell<Files> = RefCell::default();
     static VERIFIED: RefCell<HashSet<[u8; 32]>> = RefCell::default();
 }
 

@@ -139,6 +139,19 @@ fn a_subrequest_is_in_no_access_log() {
 }
 
 #[test]
+fn a_subrequest_has_a_line_of_its_own_with_log_subrequest() {
+    let world = World::new(
+        "log_format short '$status $uri $request_uri'; access_log access.log short;
+         server {
+             location / { auth_request /auth; try_files /none =404; }
+             location = /auth { log_subrequest on; return 204; }
+         }",
+    );
+    assert_eq!(asks(&world, "GET /x").hears_response().status, 404);
+    assert_eq!(world.access_log(), ["204 /auth /x", "404 /x /x"]);
+}
+
+#[test]
 fn a_401_waits_for_auth_delay() {
     let world = World::new(
         "server { location / { auth_delay 3s; auth_basic closed; auth_basic_user_file none; return 200 in; }
