@@ -44,7 +44,7 @@ impl<'w> Server<'w> {
         let arrived = Arrived::default();
         let (orders, inbox) = tokio::sync::mpsc::unbounded_channel();
         let serving = serve(stream, builder, arrived.clone(), inbox);
-        world.runs(async { tokio::spawn(serving) });
+        world.runs(async { drop(tokio::spawn(serving)) });
         Server { world, arrived, orders }
     }
 
