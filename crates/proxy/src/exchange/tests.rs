@@ -3,6 +3,7 @@
 mod access;
 mod balancing;
 mod bodies;
+mod filters;
 mod kept;
 mod laws;
 mod proxying;

@@ -59,6 +59,11 @@ impl Chain {
         self.run(input.to_vec(), |_, _| Ok(()))
     }
 
+    /// Whether a flush would bring something out.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
     /// What a flush brings out.
     pub(super) fn flush(&mut self) -> Result<Vec<u8>, String> {
         if !std::mem::take(&mut self.is_dirty) {

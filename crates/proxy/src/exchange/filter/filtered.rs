@@ -85,6 +85,7 @@ impl<C: Client> Client for Filtered<'_, C> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut is_out = self.client.backlog() == 0;
         loop {
             if !self.waiting.is_empty() {
                 let waiting = std::mem::take(&mut self.waiting);
@@ -95,7 +96,7 @@ impl<C: Client> Client for Filtered<'_, C> {
                 match self.end.take() {
                     Some(trailers) => self.finish(cx, &trailers)?,
                     // Whoever sends has nothing more now: what the client could have already shall not wait inside.
-                    None if !self.is_ended && self.client.backlog() == 0 => {
+                    None if !self.is_ended && is_out => {
                         let out = self.chain.flush();
                         self.pass(cx, out)?;
                     }
@@ -103,7 +104,8 @@ impl<C: Client> Client for Filtered<'_, C> {
                 }
             }
             ready!(self.client.poll_flush(cx))?;
-            if self.waiting.is_empty() {
+            is_out = true;
+            if self.waiting.is_empty() && (self.is_ended || !self.chain.is_dirty()) {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -13,13 +13,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(in crate::exchange) fn takes_gzip(exchange: &Exchange, head: &OutHead) -> bool {
     let settings = &exchange.location.filters.gzip;
     let request = &exchange.request.head;
-    let agent = request.headers.first("user-agent").unwrap_or_default();
+    let agent = request.headers.first("user-agent");
+    // A pattern that gives up on a hostile header has matched it.
+    let is_disabled =
+        |agent: &[u8]| settings.disabled_for.iter().any(|pattern| pattern.is_match(agent).unwrap_or(true));
     request.headers.first("accept-encoding").is_some_and(content::takes_gzip)
         && (request.minor > 0 || settings.http_1_0)
-        && !(settings.disabled_for_msie6 && is_msie6(agent))
+        && !(settings.disabled_for_msie6 && agent.is_some_and(is_msie6))
         && (request.headers.first("via").is_none() || proxies_may(settings, &request.headers, head))
-        // A pattern that gives up on a hostile header has matched it.
-        && !(!agent.is_empty() && settings.disabled_for.iter().any(|pattern| pattern.is_match(agent).unwrap_or(true)))
+        && !agent.is_some_and(is_disabled)
 }
 
 /// Whether the response may go compressed through a proxy, which might keep it for others.
@@ -43,8 +45,9 @@ fn proxies_may(settings: &GzipSettings, request: &Headers, head: &OutHead) -> bo
             || (proxied.no_store && says("no-store"))
             || (proxied.private && says("private"));
     }
-    !(proxied.no_last_modified && head.headers.first("last-modified").is_some())
-        && !(proxied.no_etag && head.headers.first("etag").is_some())
+    let has = |name| head.headers.first(name).is_some();
+    let is_marked = (proxied.no_last_modified && has("last-modified")) || (proxied.no_etag && has("etag"));
+    !is_marked
 }
 
 /// Whether a list separated by commas has a word, with or without a value.
