@@ -1,8 +1,10 @@
-//! Installs what the tests and the bench need and what is missing: Debian's packages, and the npm packages of the test kit.
+//! Installs what the tests and the bench need and what is missing: Debian's packages, and what the test kit has from npm and
+//! pip.
 
 use crate::command::{self, find};
 use crate::root;
 use anyhow::{Result, bail};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,7 +23,7 @@ enum Sign {
 }
 
 /// Real peers are the tests' judges, so they are needed, not optional.
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 15] = [
     Need::program("make", "make"),
     // libFuzzer, for `cargo xtask fuzz`, is built by it.
     Need::program("c++", "g++"),
@@ -32,11 +34,14 @@ const NEEDS: [Need; 13] = [
     Need::program("node", "nodejs"),
     Need::program("npm", "npm"),
     Need::program("chromium", "chromium"),
+    Need::program("firefox-esr", "firefox-esr"),
     Need::program("ip", "iproute2"),
     Need::file("/usr/sbin/dnsmasq", "dnsmasq-base"),
     // Debian's packages for Python are seen by Debian's Python alone.
     Need::file("/usr/bin/python3", "python3"),
     Need::file("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets"),
+    // It fills a virtual environment from outside, which need not have one of its own then.
+    Need::file("/usr/lib/python3/dist-packages/pip/__init__.py", "python3-pip"),
 ];
 
 /// What a bench compares Culvert with and measures it by. It does without what can't be installed.
@@ -89,7 +94,9 @@ apt-get -q install -y --no-install-recommends \"$@\"
 /// Installs all that is missing.
 pub(crate) fn run() -> Result<()> {
     install_packages("The tests need", &NEEDS)?;
-    install_node_modules()
+    install_node_modules("testkit/node")?;
+    install_node_modules("testkit/apps")?;
+    install_python_packages("testkit/apps")
 }
 
 /// Installs what a bench runs beside Culvert, as far as it can.
@@ -124,9 +131,9 @@ fn install_packages(who: &str, needs: &[Need]) -> Result<()> {
     }
 }
 
-/// Runs `npm ci` unless what is installed is newer than the list of what should be.
-fn install_node_modules() -> Result<()> {
-    let directory = root().join("testkit/node");
+/// Runs `npm ci` in a folder unless what is installed is newer than the list of what should be.
+fn install_node_modules(folder: &str) -> Result<()> {
+    let directory = root().join(folder);
     let modified = |file: &str| directory.join(file).metadata().and_then(|data| data.modified()).ok();
     // npm writes this hidden list at the end of every installation.
     match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
@@ -136,8 +143,29 @@ fn install_node_modules() -> Result<()> {
     }
     command::run(
         Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund"])
+            // What is optional is native code that makes others faster, and might have to be compiled.
+            .args(["ci", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts"])
             .current_dir(directory)
             .env("PATH", command::search_path()),
     )
+}
+
+/// Fills a folder's virtual environment with what its `requirements.txt` names, unless a copy of that list says that it has
+/// been done.
+fn install_python_packages(folder: &str) -> Result<()> {
+    let directory = root().join(folder);
+    let (wanted, installed) = (directory.join("requirements.txt"), directory.join("venv/requirements.txt"));
+    if fs::read(&installed).ok() == Some(fs::read(&wanted)?) {
+        return Ok(());
+    }
+    let python = || {
+        let mut command = Command::new("/usr/bin/python3");
+        command.current_dir(&directory);
+        command
+    };
+    command::run(python().args(["-m", "venv", "--clear", "--without-pip", "venv"]))?;
+    let pip = ["-m", "pip", "--python", "venv/bin/python", "install", "--quiet", "--disable-pip-version-check"];
+    command::run(python().args(pip).args(["--no-compile", "--requirement", "requirements.txt"]))?;
+    fs::copy(wanted, installed)?;
+    Ok(())
 }
