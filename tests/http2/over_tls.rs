@@ -3,7 +3,7 @@
 use super::judges::output;
 use super::*;
 use culvert_testkit::node::Echo;
-use culvert_testkit::{Browser, Place};
+use culvert_testkit::{Browser, Firefox, Place};
 
 /// What the page does with its socket: a message of so many bytes comes back as it went.
 const PAGE_SCRIPT: &str = "
@@ -59,20 +59,34 @@ fn curl_chooses_http_2_by_alpn() {
     assert_eq!(lines, ["200 GET /x HTTP/2.0 h2 https TLSv1.3", "200 GET /x HTTP/1.1  https TLSv1.3"]);
 }
 
+/// A page's socket echoes messages of all sizes and closes cleanly, and it was a stream of the page's connection.
+#[track_caller]
+fn speaks_in_a_stream(world: &World, mut evaluate: impl FnMut(&str) -> culvert_testkit::Value) {
+    assert_eq!(evaluate("opened"), true);
+    for length in [1, 125, 126, 65_535, 65_536, 1 << 20] {
+        assert_eq!(evaluate(&format!("echo({length})")), true, "{length} bytes");
+    }
+    assert_eq!(evaluate("socket.close(3001, 'enough'), closed"), culvert_testkit::json!([3001, true]));
+    let tunnel = Deadline::default().until("the WebSocket's line in the log", || {
+        let log = std::fs::read_to_string(world.dir().join("access.log")).ok()?;
+        log.lines().find(|line| line.starts_with("101 ")).map(str::to_owned)
+    });
+    assert_eq!(tunnel, "101 GET /chat HTTP/2.0 h2 https TLSv1.3");
+}
+
 #[test]
 fn chromium_opens_its_websocket_in_a_stream_of_the_page_s_connection() {
     let world = site_over_tls("");
     let _echo = Echo::start(world.at(9001), &[]);
     let mut browser = Browser::open(&format!("https://{}/", world.at(8443)));
     browser.until("typeof opened === 'object'");
-    assert_eq!(browser.evaluate("opened"), true);
-    for length in [1, 125, 126, 65_535, 65_536, 1 << 20] {
-        assert_eq!(browser.evaluate(&format!("echo({length})")), true, "{length} bytes");
-    }
-    assert_eq!(browser.evaluate("socket.close(3001, 'enough'), closed"), culvert_testkit::json!([3001, true]));
-    let tunnel = Deadline::default().until("the WebSocket's line in the log", || {
-        let log = std::fs::read_to_string(world.dir().join("access.log")).ok()?;
-        log.lines().find(|line| line.starts_with("101 ")).map(str::to_owned)
-    });
-    assert_eq!(tunnel, "101 GET /chat HTTP/2.0 h2 https TLSv1.3");
+    speaks_in_a_stream(&world, |expression| browser.evaluate(expression));
+}
+
+#[test]
+fn firefox_opens_its_websocket_in_a_stream_of_the_page_s_connection() {
+    let world = site_over_tls("");
+    let _echo = Echo::start(world.at(9001), &[]);
+    let mut firefox = Firefox::open(&format!("https://{}/", world.at(8443)));
+    speaks_in_a_stream(&world, |expression| firefox.evaluate(expression));
 }
