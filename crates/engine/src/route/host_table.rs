@@ -4,10 +4,11 @@
 //! longest mask, so that neither the number of masks nor a hostile name costs more than a handful of look-ups.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Debug};
 
 /// Values by host name: exact names, `*.example.com`, `.example.com` and `example.*`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct HostTable<V> {
     exact: HashMap<Box<[u8]>, V>,
     heads: Masks<Head<V>>,
@@ -15,7 +16,7 @@ pub(crate) struct HostTable<V> {
 }
 
 /// A mask with its star in front.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Head<V> {
     value: V,
     /// Whether the bare domain matches too: `.example.com`, not `*.example.com`.
@@ -23,7 +24,7 @@ struct Head<V> {
 }
 
 /// Masks by the text that is left without star and dot.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Masks<V> {
     by_text: HashMap<Box<[u8]>, V>,
     longest: usize,
@@ -36,6 +37,20 @@ pub(crate) enum HostKeyError {
     Conflicting,
     /// Neither a name nor one of the masks.
     Invalid,
+}
+
+impl<V: Debug> Debug for HostTable<V> {
+    /// The names as they are written, in their order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let exact = self.exact.iter().map(|(name, value)| (text(name), value));
+        let heads = self.heads.by_text.iter().map(|(name, head)| {
+            let star = if head.covers_domain { "." } else { "*." };
+            (format!("{star}{}", text(name)), &head.value)
+        });
+        let tails = self.tails.by_text.iter().map(|(name, value)| (format!("{}.*", text(name)), value));
+        f.debug_map().entries(exact.chain(heads).chain(tails).collect::<BTreeMap<_, _>>()).finish()
+    }
 }
 
 impl<V> Default for HostTable<V> {
