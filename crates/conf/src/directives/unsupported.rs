@@ -641,13 +641,8 @@ pub(crate) const GROUPS: &[Group] = &[
 ];
 
 /// Directives whose given argument asks for nothing, so that it is honoured as it stands.
-pub(crate) const NEUTRAL: &[(&str, &str)] = &[
-    ("http3", "off"),
-    ("http3_hq", "off"),
-    ("proxy_store", "off"),
-    ("ssi", "off"),
-    ("userid", "off"),
-];
+pub(crate) const NEUTRAL: &[(&str, &str)] =
+    &[("http3", "off"), ("http3_hq", "off"), ("proxy_store", "off"), ("ssi", "off"), ("userid", "off")];
 
 /// Refuses the directive, unless its argument asks for nothing.
 pub(crate) fn check(directive: &Directive, group: &Group) -> Result<(), Fault> {
