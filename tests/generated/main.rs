@@ -69,7 +69,7 @@ fn answers(program: &Program, servers: &[Server], merge: &str, asked: &[(usize, 
         while let Some(request) = conversation.request() {
             let line = request.head.raw.split(|&byte| byte == b'\r').next().unwrap_or_default();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", line.len());
-            conversation.send(&[head.as_bytes(), line].concat());
+            conversation.send([head.as_bytes(), line].concat());
         }
     });
     let blocks: Vec<&str> = servers.iter().map(|server| server.text.as_str()).collect();
