@@ -45,7 +45,8 @@ fn calculates(url: &str) -> Browser {
 fn a_kernel_of_jupyterlab_calculates() {
     let place = Place::new();
     let _app = start(&place);
-    let world = gateway(place, "jupyter.conf", "127.0.0.1:8888", "listen {address}:8080;");
+    let servers = [("127.0.0.1:8888", place.at(9001))];
+    let world = gateway(place, "jupyter.conf", &servers, "listen {address}:8080;");
     let browser = calculates(&format!("http://{}", world.at(8080)));
     let line = tunnel(&world, browser, "/api/kernels/");
     assert!(line.contains("/channels") && line.ends_with("HTTP/1.1 "), "{line}");
@@ -58,7 +59,8 @@ fn a_kernel_of_jupyterlab_calculates_in_a_stream_of_http_2() {
     let _app = start(&place);
     let listen = "listen {address}:8443 ssl; http2 on;
         ssl_certificate {dir}/self-site.crt; ssl_certificate_key {dir}/self-site.key;";
-    let world = gateway(place, "jupyter.conf", "127.0.0.1:8888", listen);
+    let servers = [("127.0.0.1:8888", place.at(9001))];
+    let world = gateway(place, "jupyter.conf", &servers, listen);
     let browser = calculates(&format!("https://{}", world.at(8443)));
     let line = tunnel(&world, browser, "/api/kernels/");
     assert!(line.contains("/channels") && line.ends_with("HTTP/2.0 h2"), "{line}");

@@ -3,9 +3,11 @@
 
 mod jupyter;
 mod node_red;
+mod socket_io;
 mod streamlit;
 
 use culvert_testkit::{Browser, Client, Deadline, Place, Process, Signal, World};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -48,13 +50,17 @@ impl Drop for App {
     }
 }
 
-/// Culvert on an example: in front of port 9001 instead of `upstream`, and listening as `listen` says.
+/// Culvert on an example that listens as `listen` says, with other addresses in the place of those of its servers.
 #[track_caller]
-fn gateway(place: Place, example: &str, upstream: &str, listen: &str) -> World {
+fn gateway(place: Place, example: &str, servers: &[(&str, SocketAddr)], listen: &str) -> World {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
-    let text = std::fs::read_to_string(file).expect("the example is there");
-    assert!(text.contains(upstream) && text.contains("listen 8020;"), "{text}");
-    let text = text.replace(upstream, "{address}:9001").replace("listen 8020;", listen);
+    let mut text = std::fs::read_to_string(file).expect("the example is there");
+    for (written, meant) in servers.iter().map(|(written, at)| (*written, at.to_string())) {
+        assert!(text.contains(written), "{written} is not in {text}");
+        text = text.replace(written, &meant);
+    }
+    assert!(text.contains("listen 8020;"), "{text}");
+    let text = text.replace("listen 8020;", listen);
     let log = "log_format told '$status $request $http2'; access_log {dir}/access.log told;";
     World::start_in(place, env!("CARGO_BIN_EXE_culvert"), &format!("{log}\n{text}"))
 }

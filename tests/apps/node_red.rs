@@ -38,7 +38,8 @@ fn shows(text: &str) -> String {
 fn a_flow_of_node_red_is_deployed_and_speaks_in_the_editor() {
     let place = Place::new();
     let _app = start(&place);
-    let world = gateway(place, "node-red.conf", "127.0.0.1:1880", "listen {address}:8080;");
+    let servers = [("127.0.0.1:1880", place.at(9001))];
+    let world = gateway(place, "node-red.conf", &servers, "listen {address}:8080;");
     let mut browser = Browser::open(&format!("http://{}/", world.at(8080)));
     browser.until(&shows("before"));
     browser.evaluate(

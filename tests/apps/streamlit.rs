@@ -30,7 +30,8 @@ fn start(place: &Place) -> App {
 fn a_button_of_streamlit_changes_the_page() {
     let place = Place::new();
     let _app = start(&place);
-    let world = gateway(place, "streamlit.conf", "127.0.0.1:8501", "listen {address}:8080;");
+    let servers = [("127.0.0.1:8501", place.at(9001))];
+    let world = gateway(place, "streamlit.conf", &servers, "listen {address}:8080;");
     let mut browser = Browser::open(&format!("http://{}/", world.at(8080)));
     browser.until("document.body?.innerText.includes('Pressed 0 times')");
     for presses in ["Pressed 1 times", "Pressed 2 times"] {
