@@ -7,6 +7,7 @@
 
 mod backend;
 mod big;
+mod certificate;
 mod configuration;
 mod core;
 mod findings;
@@ -73,6 +74,7 @@ pub(crate) fn run(words: Vec<String>) -> Result<()> {
     let tunnels_max = core::tunnels_max();
     core::keep_off_the_proxys();
     let backends = runtime.block_on(backend::start()).context("the backend did not start")?;
+    certificate::write(directory.path())?;
     let ground = Ground::new(directory.path(), backends);
     runtime.block_on(async { swallow_logs(&ground) })?;
     let kinds: Vec<Kind> = peers.iter().map(|peer| peer.kind).collect();

@@ -39,6 +39,8 @@ fn fill_in(template: &str, words: &Words<'_>) -> String {
     let holds = |condition: &str| match condition {
         "logged" => words.start.logged,
         "raw" => words.kind == Kind::CulvertRaw,
+        "tls" => words.start.tls,
+        "streams" => words.start.streams,
         "nginx" => words.kind == Kind::Nginx,
         _ => false,
     };

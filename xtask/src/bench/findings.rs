@@ -3,7 +3,6 @@
 use super::growth::Course;
 use super::instructions::Instructions;
 use super::kernel::Kernel;
-use super::load::Load;
 use super::machine;
 use super::peer::{Kind, Peer};
 use super::rows::Measured;
@@ -41,7 +40,7 @@ pub(super) struct Findings {
 impl Findings {
     /// How many idle sockets there were, if not as many as there should have been.
     pub(super) fn fewer_sockets(&self) -> Option<usize> {
-        let idle = |row: &&Measured| matches!(row.row.load, Load::IdleMemory { .. } | Load::IdleCpu { .. });
+        let idle = |row: &&Measured| row.row.load.is_idle();
         let fewer = self.rows.iter().filter(idle).find(|row| row.sockets < row.row.load.connections());
         fewer.map(|row| row.sockets)
     }

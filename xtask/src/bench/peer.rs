@@ -123,6 +123,10 @@ pub(super) struct Start {
     pub(super) logged: bool,
     /// Whether its configuration is the large one.
     pub(super) big: bool,
+    /// Whether it speaks TLS.
+    pub(super) tls: bool,
+    /// Whether it takes HTTP/2, and WebSockets as streams.
+    pub(super) streams: bool,
 }
 
 /// Where proxies run, and the servers behind them.
@@ -182,7 +186,8 @@ impl Ground {
             .stderr(std::fs::File::create(&standard_error)?)
             .spawn()
             .with_context(|| format!("could not start {}", peer.program.display()))?;
-        let mut running = Running { name: words.name, address, child, standard_error };
+        let mut running =
+            Running { name: words.name, directory: self.directory.clone(), address, child, standard_error };
         running.wait_until_it_listens().with_context(|| running.complaint())?;
         Ok(running)
     }
@@ -199,6 +204,8 @@ pub(super) struct Running {
     name: String,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// Where its files lie.
+    pub(super) directory: PathBuf,
     /// The file of what it complained about.
     pub(super) standard_error: PathBuf,
     child: Child,

@@ -1,7 +1,7 @@
 //! What is measured: the rows of the bench, each with the figures that it yields.
 
 use super::load::Load;
-use super::peer::Kind;
+use super::peer::{Kind, Start};
 use super::sample::Quantity;
 use anyhow::{Result, anyhow};
 
@@ -25,8 +25,19 @@ impl Row {
     /// Whether it says anything about this proxy: what has no frames is the same with and without looking at them, and the
     /// large configuration is written in nginx's language alone.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
-        let speaks = !self.load.is_big() || kind.is_culvert() || kind == Kind::Nginx;
-        speaks && (self.frames || kind != Kind::CulvertRaw)
+        match &self.load {
+            // Nobody else at hand takes WebSockets as streams.
+            Load::StreamIdleMemory { .. } => kind == Kind::Culvert,
+            load if load.is_tls() => matches!(kind, Kind::Culvert | Kind::Nginx | Kind::Haproxy),
+            load if load.is_big() && !kind.is_culvert() && kind != Kind::Nginx => false,
+            _ => self.frames || kind != Kind::CulvertRaw,
+        }
+    }
+
+    /// How the proxies are started for it.
+    pub(super) fn start(&self) -> Start {
+        let streams = matches!(self.load, Load::StreamIdleMemory { .. });
+        Start { workers: 1, logged: self.logged, big: self.load.is_big(), tls: self.load.is_tls(), streams }
     }
 }
 
@@ -54,7 +65,7 @@ pub(super) enum Target {
 }
 
 /// All rows, in the order of the table.
-pub(super) static ALL: [Row; 8] = [
+pub(super) static ALL: [Row; 13] = [
     Row {
         name: "idle-memory",
         what: "8,000 idle WebSockets, access log on: the proxy's own memory (PSS) for each",
@@ -161,6 +172,66 @@ pub(super) static ALL: [Row; 8] = [
             what: "CPU per HTTP request through a configuration of 100,000 locations",
             quantity: Quantity::CpuPerAnswer,
             target: Target::OfNginx(1.0),
+        }],
+    },
+    Row {
+        name: "tls-idle-memory",
+        what: "8,000 idle WebSockets over TLS, access log on: the proxy's own memory (PSS) for each",
+        load: Load::TlsIdleMemory { sockets: 8000 },
+        logged: true,
+        frames: true,
+        figures: &[Figure {
+            what: "user memory (PSS) per idle TLS tunnel, access log on",
+            quantity: Quantity::MemoryPerSocket,
+            target: Target::AtMost(5.0),
+        }],
+    },
+    Row {
+        name: "tls-handshake",
+        what: "16 at a time: a full TLS 1.3 handshake (ECDSA P-256), a WebSocket's 101, and Close frames either way",
+        load: Load::TlsHandshake { at_once: 16 },
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per full TLS 1.3 handshake plus upgrade",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.50),
+        }],
+    },
+    Row {
+        name: "tls-echo-32",
+        what: "64 WebSockets over TLS, each echoing messages of 32 bytes as fast as they come back",
+        load: Load::TlsEcho { sockets: 64, message_bytes: 32 },
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per 32-byte round trip over TLS",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.85),
+        }],
+    },
+    Row {
+        name: "tls-echo-64k",
+        what: "8 WebSockets over TLS, each echoing messages of 64 KiB as fast as they come back",
+        load: Load::TlsEcho { sockets: 8, message_bytes: 64 << 10 },
+        logged: false,
+        frames: true,
+        figures: &[Figure {
+            what: "CPU per 64 KiB round trip over TLS",
+            quantity: Quantity::CpuPerAnswer,
+            target: Target::OfTheBetter(0.60),
+        }],
+    },
+    Row {
+        name: "h2-idle-memory",
+        what: "8,000 idle WebSockets as streams of HTTP/2, 100 on a connection, access log on: memory (PSS) for each",
+        load: Load::StreamIdleMemory { sockets: 8000 },
+        logged: true,
+        frames: true,
+        figures: &[Figure {
+            what: "user memory (PSS) per idle WebSocket stream over HTTP/2, 100 on a connection",
+            quantity: Quantity::MemoryPerSocket,
+            target: Target::AtMost(2.5),
         }],
     },
 ];

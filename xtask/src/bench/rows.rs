@@ -3,7 +3,7 @@
 use super::Bench;
 use super::load::Load;
 use super::options::Options;
-use super::peer::{Kind, Peer, Start};
+use super::peer::{Kind, Peer};
 use super::row::Row;
 use super::sample::{Quantity, Sample};
 use super::statistics::median;
@@ -57,7 +57,7 @@ pub(super) fn measure(bench: &Bench, row: &'static Row, options: &Options) -> Me
 
 fn measure_once(bench: &Bench, row: &Row, load: &Load, peer: &Peer) -> Result<Sample> {
     bench.progress.begins(&format!("{} of {}", row.name, peer.kind.title()));
-    let running = bench.ground.start(peer, Start { workers: 1, logged: row.logged, big: row.load.is_big() })?;
+    let running = bench.ground.start(peer, row.start())?;
     bench.runtime.block_on(load.measure(&running, bench.window)).with_context(|| running.complaint())
 }
 

@@ -2,8 +2,9 @@
 
 use super::OPEN_TIMEOUT;
 use anyhow::{Context, Result, bail, ensure};
+use std::future::Future;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -17,12 +18,22 @@ const HANDSHAKES_AT_ONCE: usize = 64;
 
 /// Opens so many WebSockets.
 pub(super) async fn websockets(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
-    let mut openers: JoinSet<Result<Vec<TcpStream>>> = JoinSet::new();
+    open_all(count, move || websocket(address)).await
+}
+
+/// Opens so many by `open`, some at a time.
+pub(super) async fn open_all<T, F>(count: usize, open: impl Fn() -> F + Clone + Send + 'static) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send,
+{
+    let mut openers: JoinSet<Result<Vec<T>>> = JoinSet::new();
     for nth in 0..HANDSHAKES_AT_ONCE {
+        let one = open.clone();
         openers.spawn(async move {
             let mut open = Vec::new();
             for _ in (nth..count).step_by(HANDSHAKES_AT_ONCE) {
-                open.push(websocket(address).await?);
+                open.push(one().await?);
             }
             Ok(open)
         });
@@ -43,13 +54,19 @@ pub(super) async fn websockets(address: SocketAddr, count: usize) -> Result<Vec<
 /// A WebSocket that has just opened.
 pub(super) async fn websocket(address: SocketAddr) -> Result<TcpStream> {
     let mut stream = connect(address).await?;
+    shake_hands(&mut stream).await?;
+    Ok(stream)
+}
+
+/// Makes a WebSocket of a connection.
+pub(super) async fn shake_hands(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<()> {
     stream.write_all(HANDSHAKE).await?;
     let mut head = Vec::with_capacity(512);
     while !head.ends_with(b"\r\n\r\n") {
         ensure!(stream.read_buf(&mut head).await? > 0, "the handshake was not answered");
     }
     ensure!(head.starts_with(b"HTTP/1.1 101 "), "the handshake was refused: {}", String::from_utf8_lossy(&head));
-    Ok(stream)
+    Ok(())
 }
 
 /// A connection that has just opened.

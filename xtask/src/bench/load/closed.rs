@@ -1,16 +1,17 @@
 //! Loads in a closed loop: each connection has one message, request or handshake under way, as fast as the answers come.
 
 use super::client::{connect, websocket, websockets};
-use super::{Load, WARM_UP};
+use super::{Load, WARM_UP, secure};
 use crate::bench::peer::Running;
 use crate::bench::sample::Sample;
 use crate::bench::{backend, big, frame};
 use anyhow::{Context, Result, ensure};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -20,7 +21,7 @@ const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n
 /// Opens the load's connections, lets them run warm, and counts answers for the length of `window`.
 pub(super) async fn measure(load: &Load, peer: &Running, window: Duration) -> Result<Sample> {
     let answers = Arc::new(AtomicU64::new(0));
-    let mut connections = start(load, peer.address, &answers).await?;
+    let mut connections = start(load, peer, &answers).await?;
     still_run(&mut connections, WARM_UP).await?;
     let (begun, cpu_before, before) = (Instant::now(), peer.cpu_time()?, answers.load(Ordering::Relaxed));
     still_run(&mut connections, window).await?;
@@ -61,8 +62,8 @@ pub(in crate::bench) async fn exchange(
     Ok(open)
 }
 
-async fn start(load: &Load, address: SocketAddr, answers: &Arc<AtomicU64>) -> Result<JoinSet<Result<()>>> {
-    let mut connections = JoinSet::new();
+async fn start(load: &Load, peer: &Running, answers: &Arc<AtomicU64>) -> Result<JoinSet<Result<()>>> {
+    let (address, mut connections) = (peer.address, JoinSet::new());
     match *load {
         Load::Echo { sockets, message_bytes } => {
             let message = Arc::new(Message::new(message_bytes));
@@ -80,6 +81,16 @@ async fn start(load: &Load, address: SocketAddr, answers: &Arc<AtomicU64>) -> Re
         Load::HttpBig { connections: count } => {
             let spawn = |nth| drop(connections.spawn(requests(address, big::requests(nth), Arc::clone(answers))));
             (0..count).for_each(spawn);
+        }
+        Load::TlsEcho { sockets, message_bytes } => {
+            let message = Arc::new(Message::new(message_bytes));
+            for stream in secure::Client::new(peer)?.websockets(sockets).await? {
+                connections.spawn(echo(stream, Arc::clone(&message), Arc::clone(answers)));
+            }
+        }
+        Load::TlsHandshake { at_once } => {
+            let client = secure::Client::new(peer)?;
+            (0..at_once).for_each(|_| drop(connections.spawn(secure_handshakes(client.clone(), Arc::clone(answers)))));
         }
         ref other => unreachable!("{other:?} is no closed loop"),
     }
@@ -108,7 +119,7 @@ impl Message {
 }
 
 /// One WebSocket: one message after the other, for ever.
-async fn echo(mut stream: TcpStream, message: Arc<Message>, answers: Arc<AtomicU64>) -> Result<()> {
+async fn echo(mut stream: impl Stream, message: Arc<Message>, answers: Arc<AtomicU64>) -> Result<()> {
     let mut received = vec![0; message.echo.len()];
     loop {
         round_trip(&mut stream, &message, &mut received).await?;
@@ -117,7 +128,7 @@ async fn echo(mut stream: TcpStream, message: Arc<Message>, answers: Arc<AtomicU
 }
 
 /// Sends a message, waits for its echo, and compares it.
-async fn round_trip(stream: &mut TcpStream, message: &Message, received: &mut [u8]) -> Result<()> {
+async fn round_trip(stream: &mut impl Stream, message: &Message, received: &mut [u8]) -> Result<()> {
     stream.write_all(&message.sent).await?;
     stream.read_exact(received).await.context("the socket ended")?;
     ensure!(received == message.echo, "the echo differs from what was sent");
@@ -126,16 +137,41 @@ async fn round_trip(stream: &mut TcpStream, message: &Message, received: &mut [u
 
 /// One client: opens a WebSocket, exchanges Close frames, sees the connection end, and again.
 async fn handshakes(address: SocketAddr, answers: Arc<AtomicU64>) -> Result<()> {
-    let mut received = Vec::with_capacity(64);
     loop {
-        let mut stream = websocket(address).await?;
-        stream.write_all(&frame::CLOSE).await?;
-        received.clear();
-        while stream.read_buf(&mut received).await? > 0 {}
-        ensure!(received == frame::SERVERS_CLOSE, "no Close came back, but {received:?}");
+        close(websocket(address).await?).await?;
         answers.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// The same over TLS.
+async fn secure_handshakes(client: secure::Client, answers: Arc<AtomicU64>) -> Result<()> {
+    loop {
+        close(client.websocket().await?).await?;
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Exchanges Close frames and sees the connection end.
+async fn close(mut stream: impl Stream) -> Result<()> {
+    let mut received = Vec::with_capacity(64);
+    stream.write_all(&frame::CLOSE).await?;
+    loop {
+        match stream.read_buf(&mut received).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            // Not all proxies say goodbye in TLS' own words.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    ensure!(received == frame::SERVERS_CLOSE, "no Close came back, but {received:?}");
+    Ok(())
+}
+
+/// What WebSockets are made of.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 /// One keep-alive connection: sends a request, waits for the answer's end, and then the next of them, for ever.
 async fn requests(address: SocketAddr, asked: Vec<Vec<u8>>, answers: Arc<AtomicU64>) -> Result<()> {

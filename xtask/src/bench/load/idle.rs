@@ -29,10 +29,19 @@ pub(in crate::bench) async fn settle() {
 
 /// What idle WebSockets weigh in the proxy's memory.
 pub(super) async fn weigh(peer: &Running, sockets: usize) -> Result<Sample> {
-    let _before = open(peer.address, SOCKETS_BEFORE).await?;
+    weigh_by(peer, sockets, async |count| open(peer.address, count).await).await
+}
+
+/// The same of WebSockets that are opened otherwise.
+pub(super) async fn weigh_by<T>(
+    peer: &Running,
+    sockets: usize,
+    open: impl AsyncFn(usize) -> Result<T>,
+) -> Result<Sample> {
+    let _before = open(SOCKETS_BEFORE).await?;
     settle().await;
     let before = peer.memory()?;
-    let _open = open(peer.address, sockets).await?;
+    let _open = open(sockets).await?;
     settle().await;
     let memory_bytes = peer.memory()?.saturating_sub(before);
     Ok(Sample { sockets, memory_bytes, ..Sample::default() })

@@ -3,7 +3,9 @@
 mod client;
 mod closed;
 mod idle;
+mod secure;
 mod steady;
+mod streams;
 
 pub(super) use closed::exchange;
 pub(super) use idle::{SOCKETS_BEFORE, open, settle};
@@ -29,6 +31,14 @@ pub(super) enum Load {
     HttpBig { connections: usize },
     /// This many WebSockets open and say nothing, and are weighed.
     IdleMemory { sockets: usize },
+    /// As `Echo`, over TLS.
+    TlsEcho { sockets: usize, message_bytes: usize },
+    /// As `Handshake`, each with a full handshake of TLS before.
+    TlsHandshake { at_once: usize },
+    /// As `IdleMemory`, over TLS.
+    TlsIdleMemory { sockets: usize },
+    /// As `IdleMemory`, each a stream of an HTTP/2 connection.
+    StreamIdleMemory { sockets: usize },
     /// This many WebSockets open and say nothing, and the proxy's CPU time is taken for ten seconds.
     IdleCpu { sockets: usize },
 }
@@ -45,7 +55,9 @@ impl Load {
         match *self {
             Load::Echo { sockets, .. } | Load::Steady { sockets, .. } => sockets,
             Load::IdleMemory { sockets } | Load::IdleCpu { sockets } => sockets,
-            Load::Handshake { at_once } => at_once,
+            Load::TlsIdleMemory { sockets } | Load::StreamIdleMemory { sockets } => sockets,
+            Load::TlsEcho { sockets, .. } => sockets,
+            Load::Handshake { at_once } | Load::TlsHandshake { at_once } => at_once,
             Load::Http { connections } | Load::HttpBig { connections } => connections,
         }
     }
@@ -55,11 +67,24 @@ impl Load {
         matches!(self, Load::HttpBig { .. })
     }
 
+    /// Whether its clients speak TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Load::TlsEcho { .. } | Load::TlsHandshake { .. } | Load::TlsIdleMemory { .. })
+    }
+
+    /// Whether its WebSockets say nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        use Load::{IdleCpu, IdleMemory, StreamIdleMemory, TlsIdleMemory};
+        matches!(self, IdleMemory { .. } | IdleCpu { .. } | TlsIdleMemory { .. } | StreamIdleMemory { .. })
+    }
+
     /// The same with fewer or more sockets, where they are what is measured.
     pub(super) fn with_idle_sockets(self, sockets: usize) -> Load {
         match self {
             Load::IdleMemory { .. } => Load::IdleMemory { sockets },
             Load::IdleCpu { .. } => Load::IdleCpu { sockets },
+            Load::TlsIdleMemory { .. } => Load::TlsIdleMemory { sockets },
+            Load::StreamIdleMemory { .. } => Load::StreamIdleMemory { sockets },
             other => other,
         }
     }
@@ -74,6 +99,13 @@ impl Load {
             }
             Load::IdleMemory { sockets } => idle::weigh(peer, sockets).await,
             Load::IdleCpu { sockets } => idle::watch(peer, sockets).await,
+            Load::TlsIdleMemory { sockets } => {
+                let client = secure::Client::new(peer)?;
+                idle::weigh_by(peer, sockets, async |count| client.websockets(count).await).await
+            }
+            Load::StreamIdleMemory { sockets } => {
+                idle::weigh_by(peer, sockets, async |count| streams::websockets(peer.address, count).await).await
+            }
             ref closed => closed::measure(closed, peer, window).await,
         }
     }
