@@ -53,8 +53,8 @@ impl Firefox {
         let mut command = Command::new("firefox-esr");
         command.args(["--headless", "--no-remote", "--remote-debugging-port", "0", "--profile"]).arg(profile.path());
         command.env("HOME", profile.path());
-        let process = Process::start(&command, profile.path(), "firefox");
-        let address = address(&profile);
+        let mut process = Process::start(&command, profile.path(), "firefox");
+        let address = address(&profile, &mut process);
         let session = Peer::connect(address, "/session");
         let mut firefox = Self { session, commands: 0, page: Value::Null, _process: process, _profile: profile };
         firefox.does("session.new", &json!({ "capabilities": { "alwaysMatch": { "acceptInsecureCerts": true } } }));
@@ -97,9 +97,15 @@ impl Firefox {
 
 /// Where it can be spoken to, which it writes into its profile.
 #[track_caller]
-fn address(profile: &TempDir) -> SocketAddr {
+fn address(profile: &TempDir, process: &mut Process) -> SocketAddr {
     let file = profile.path().join("WebDriverBiDiServer.json");
     let port = Deadline::after(PATIENCE).until("Firefox's BiDi port", || {
+        let ended = process.exited();
+        assert!(
+            ended.is_none(),
+            "the tests need Firefox (`cargo xtask setup` installs it), and it ended with {ended:?}: {}",
+            process.stderr()
+        );
         let told: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
         u16::try_from(told["ws_port"].as_u64()?).ok()
     });
