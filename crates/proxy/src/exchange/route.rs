@@ -61,8 +61,9 @@ pub(super) fn locate(exchange: &mut Exchange) -> Next {
     check_body_size(exchange).unwrap_or(Next::Enter)
 }
 
-/// `location /chat/` was asked for as `/chat`.
-fn add_slash(exchange: &mut Exchange) -> Next {
+/// A redirect to the same URI with a slash behind it: `location /chat/` was asked for as `/chat`, or a folder as if it were
+/// a file.
+pub(super) fn add_slash(exchange: &mut Exchange) -> Next {
     let request = &exchange.request;
     let mut location = Vec::with_capacity(request.uri.len() + request.args.len() + 2);
     culvert_engine::uri::escape_uri(&request.uri, &mut location);

@@ -93,16 +93,3 @@ fn classify(error: &io::Error) -> (Level, u16) {
         _ => (Level::Crit, 500),
     }
 }
-
-/// A redirect to the same URI with a slash behind it: a folder was asked for as if it were a file.
-fn add_slash(exchange: &mut Exchange) -> Next {
-    let request = &exchange.request;
-    let mut location = Vec::with_capacity(request.uri.len() + request.args.len() + 2);
-    culvert_engine::uri::escape_uri(&request.uri, &mut location);
-    location.push(b'/');
-    if !request.args.is_empty() {
-        location.push(b'?');
-        location.extend_from_slice(&request.args);
-    }
-    exchange.redirect(301, location)
-}

@@ -1,10 +1,10 @@
 //! One file, as it is.
 
 use super::open::Kind;
-use super::{Opened, add_slash, disk_path, open, refuse};
+use super::{Opened, disk_path, open, refuse};
 use crate::exchange::client::{OutHead, RangeUse};
 use crate::exchange::content::{self, Content};
-use crate::exchange::{Client, Exchange, Next};
+use crate::exchange::{Client, Exchange, Next, route};
 use culvert_conf::config::Level;
 
 /// Answers with the file that the URI names.
@@ -15,7 +15,7 @@ pub(super) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, va
         Err(failed) => return refuse(exchange, failed.call, &path, &failed.error),
     };
     match opened.kind {
-        Kind::Folder => return add_slash(exchange),
+        Kind::Folder => return route::add_slash(exchange),
         Kind::Other => {
             exchange.log(Level::Crit, format_args!("\"{path}\" is not a regular file"));
             return Next::Status(404);

@@ -88,9 +88,10 @@ impl<C: Client> Client for Filtered<'_, C> {
         let mut is_out = self.client.backlog() == 0;
         loop {
             if !self.waiting.is_empty() {
-                let waiting = std::mem::take(&mut self.waiting);
+                let mut waiting = std::mem::take(&mut self.waiting);
                 let taken = self.put(cx, &waiting)?;
-                self.waiting = waiting[taken..].to_vec();
+                waiting.drain(..taken);
+                self.waiting = waiting;
             }
             if self.waiting.is_empty() {
                 match self.end.take() {
