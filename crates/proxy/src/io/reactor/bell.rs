@@ -10,7 +10,6 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What the bell's event is known by. No socket's: those number their slots from 0.
 pub(super) const EVENT: u64 = u64::MAX;
@@ -19,8 +18,8 @@ pub(super) const EVENT: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Bell {
     timer: OwnedFd,
-    /// When it rings; `None` once it has. Never later than it does.
-    rings: Option<Instant>,
+    /// It is to ring, or has rung and nobody was told yet.
+    is_set: bool,
 }
 
 impl Bell {
@@ -32,24 +31,24 @@ impl Bell {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // Edge-triggered, so that nobody has to read how often it has rung.
         epoll::add(epoll, &timer, EventData::new_u64(EVENT), EventFlags::IN | EventFlags::ET)?;
-        Ok(Bell { timer, rings: None })
+        Ok(Bell { timer, is_set: false })
     }
 
-    /// Notes that it has rung. Whoever waits next may have a clock that is still behind that.
+    /// Notes that the reactor was told of its ringing.
     pub(super) fn has_rung(&mut self) {
-        self.rings = None;
+        self.is_set = false;
     }
 
-    /// Has it ring `delay` from `now`, unless it is to ring earlier anyway. Whether it will.
-    pub(super) fn set(&mut self, now: Instant, delay: Duration) -> bool {
-        if self.rings.is_some_and(|rings| now < rings) {
+    /// Has it ring after `delay`, unless it is set already. Whether it will. No clock is asked: one that is behind the timer,
+    /// or ahead of it, would leave the bell unset, or put its ringing off for ever.
+    pub(super) fn set(&mut self, delay: Duration) -> bool {
+        if self.is_set {
             return true;
         }
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         let value = Timespec { tv_sec: 0, tv_nsec: i64::from(delay.subsec_nanos()) };
         let once = Itimerspec { it_interval: zero, it_value: value };
-        let is_set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok();
-        self.rings = is_set.then(|| now + delay);
-        is_set
+        self.is_set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok();
+        self.is_set
     }
 }

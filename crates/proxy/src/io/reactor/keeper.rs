@@ -35,8 +35,6 @@ pub(super) struct Pace {
     last: Option<Instant>,
     /// A moving mean of the time between two turns, in nanoseconds.
     gap: u64,
-    /// When tokio is to have its next turn.
-    tokio_due: Option<Instant>,
 }
 
 impl Pace {
@@ -52,25 +50,13 @@ impl Pace {
     fn is_hot(&self) -> bool {
         self.gap < u64::from(HOT_BELOW.subsec_nanos()) && self.last.is_some()
     }
-
-    /// Whether it is tokio's turn by now.
-    fn is_tokios_turn(&mut self, now: Instant) -> bool {
-        let is_due = self.tokio_due.is_none_or(|due| now > due);
-        if is_due {
-            self.tokio_due = Some(now + TOKIO_AT_LEAST_EVERY);
-        }
-        is_due
-    }
 }
 
 /// Called before the runtime parks its thread: handles what comes for as long as much comes.
 pub(crate) fn park() {
     clock::forget();
     loop {
-        let stay = with_state(|state| {
-            let Some(now) = state.pace.last.filter(|_| state.pace.is_hot()) else { return false };
-            !state.pace.is_tokios_turn(now) && state.bell.set(now, TOKIO_AT_LEAST_EVERY)
-        });
+        let stay = with_state(|state| state.pace.is_hot() && state.bell.set(TOKIO_AT_LEAST_EVERY));
         if !stay {
             return;
         }
