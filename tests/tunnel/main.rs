@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use culvert_testkit::websocket::{Frame, Peer, Server, handshake, switching};
-use culvert_testkit::{World, world};
+use culvert_testkit::{Signal, World, world};
 
 /// How much a gateway may grow by while far more passes through it: its allocator takes memory in steps of megabytes.
 const GROWTH_BYTES_MAX: usize = 8 << 20;

@@ -131,3 +131,26 @@ fn two_hundred_tunnels_keep_their_streams_apart() {
         client.hears_text(&format!("upstream {number}"));
     }
 }
+
+#[test]
+fn more_tunnels_that_are_ready_at_once_than_a_worker_is_told_of_at_once_are_all_served() {
+    let mut world = world!(&site(""));
+    let server = Server::bind(world.at(9001));
+    let mut pairs: Vec<_> = (0..300).map(|_| server.upgrade(world.at(8080), "/")).collect();
+    for round in 0..20 {
+        // A worker that is busy waits otherwise than one that is not: it is made busy before it is stopped.
+        let (client, upstream) = &mut pairs[0];
+        for _ in 0..50 {
+            client.says(&Frame::text("busy"));
+            upstream.hears_text("busy");
+        }
+        world.gateway().signal(Signal::SIGSTOP);
+        for (number, (client, _)) in pairs.iter_mut().enumerate() {
+            client.says(&Frame::text(&format!("{number} of round {round}")));
+        }
+        world.gateway().signal(Signal::SIGCONT);
+        for (number, (_, upstream)) in pairs.iter_mut().enumerate() {
+            upstream.hears_text(&format!("{number} of round {round}"));
+        }
+    }
+}

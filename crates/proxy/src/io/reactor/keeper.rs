@@ -60,7 +60,7 @@ pub(crate) fn park() {
         if !stay {
             return;
         }
-        let Turned { events, tasks } = turn(Wait::UntilEvent);
+        let Turned { events, tasks, .. } = turn(Wait::UntilEvent);
         if tasks || events == 0 {
             return;
         }
@@ -101,8 +101,8 @@ impl Future for Keeper {
         wakers::set_keeper(cx.waker());
         // The runtime ends before its driver does, so the only error there is comes at the very end.
         while let Poll::Ready(Ok(mut stirred)) = keeper.epoll.poll_read_ready(cx) {
-            if turn(Wait::No).events == super::EVENTS_PER_TURN {
-                // There may be more, of which the kernel says nothing anew. Others have their turn first.
+            if turn(Wait::No).may_be_more {
+                // Others have their turn first.
                 cx.waker().wake_by_ref();
                 stirred.retain_ready();
                 break;

@@ -230,8 +230,10 @@ impl Drop for Registration {
 /// What a turn did.
 #[derive(Debug, Clone, Copy, Default)]
 struct Turned {
-    /// How many events came.
+    /// How many events of sockets came.
     events: usize,
+    /// The kernel told of as many events as were asked for: there may be more, of which it says nothing anew.
+    may_be_more: bool,
     /// Something happened that tasks may have to follow up, or it is tokio's turn.
     tasks: bool,
 }
@@ -254,7 +256,8 @@ fn turn(wait: Wait) -> Turned {
     let _ = with(|reactor| epoll::wait(&reactor.epoll, spare_capacity(&mut events), timeout));
     let now = Instant::now();
     clock::set(now);
-    let mut turned = Turned { events: events.len(), tasks: false };
+    let may_be_more = events.len() == events.capacity();
+    let mut turned = Turned { events: events.len(), may_be_more, tasks: false };
     for event in &events {
         let (flags, data) = (event.flags, event.data);
         if data.u64() == bell::EVENT {
