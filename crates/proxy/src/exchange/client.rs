@@ -1,13 +1,59 @@
 //! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
 
 use crate::io::{Deadline, TcpInfo};
+use crate::tls::TlsFacts;
 use bytes::Bytes;
 use culvert_conf::config::Location;
 use culvert_engine::http1::Headers;
 use culvert_engine::pace::Pace;
+use culvert_engine::proxy_protocol::ProxyHeader;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::time::Instant;
+
+/// What is known of a client connection for as long as it lives.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientFacts {
+    /// `$connection`.
+    pub(crate) serial: u64,
+    /// The client's address; `None` on a unix socket.
+    pub(crate) remote: Option<SocketAddr>,
+    /// The address that it connected to; `None` on a unix socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// When it connected.
+    pub(crate) opened: Instant,
+    /// What the PROXY protocol's header said.
+    pub(crate) proxy: Option<Box<ProxyHeader>>,
+    /// The connection's own address, where `remote` is the client's that a trusted neighbour has named.
+    pub(crate) neighbour: Option<Option<SocketAddr>>,
+    /// What is known of its TLS.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
+    /// It speaks plain HTTP to an address that expects TLS.
+    pub(crate) is_plain_to_tls: bool,
+}
+
+impl ClientFacts {
+    /// A connection that was accepted just now.
+    pub(crate) fn new(serial: u64, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> ClientFacts {
+        ClientFacts {
+            serial,
+            remote,
+            local,
+            opened: Instant::now(),
+            tls: None,
+            is_plain_to_tls: false,
+            proxy: None,
+            neighbour: None,
+        }
+    }
+
+    /// `$scheme`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
 
 /// A response head on its way to the client. The front adds what its protocol needs around it (framing, connection
 /// management, and `Server` and `Date` where the headers have none).

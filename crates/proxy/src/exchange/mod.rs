@@ -1,110 +1,41 @@
-//! One request and its response: the story from the chosen server to the outcome. Each step is a file of this folder.
+//! One request and its response, from the chosen server to the outcome.
+//!
+//! [`serve`] is the story: steps lead to steps. What a step does is in a folder of its own, in the order in which a request
+//! meets them: `request` (what was asked, and whether it may be), `route` (where it goes: server, location, rewriting, internal
+//! redirects, error pages), `access` (whether it may go there), then what answers: `proxy` or `content`. The answer leaves by
+//! `respond`, through the filters of `filter`. [`phases`] has nginx's order within a location, [`client`] what a front has to
+//! do for all of this.
 
-mod accel;
 pub(crate) mod access;
-mod attempt;
-mod body_in;
-mod choose;
+mod circumstances;
 pub(crate) mod client;
 mod content;
-mod cookies;
-mod error_page;
-mod files;
-mod files_test;
 mod filter;
-mod handshake;
-mod internal;
-mod keep_alive;
-mod metrics_page;
-mod mirror;
 mod outcome;
-mod paced;
 mod phases;
 mod proxy;
-mod rate;
-mod redirect;
-mod relay;
-mod request_in;
-mod request_out;
+mod request;
 mod respond;
-mod response_in;
-mod rewrite;
 mod route;
-mod secure;
-mod server_tls;
-mod source;
-mod status;
-mod status_page;
-mod stick;
 mod subrequest;
-mod target;
-mod tries;
-mod try_files;
 mod variables;
 
-pub(crate) use client::Client;
-pub(crate) use request_in::Request;
-pub(crate) use secure::render_for_handshake;
-pub(crate) use status::reason;
-pub(crate) use tries::Try;
+pub(crate) use client::{Client, ClientFacts};
+pub(crate) use content::reason;
+pub(crate) use proxy::Try;
+pub(crate) use request::Request;
+pub(crate) use request::secure::render_for_handshake;
 
 use crate::io::TcpInfo;
 use crate::lifecycle::Generation;
 use crate::observe::metrics::{self, Held, Tally};
-use crate::tls::TlsFacts;
 use crate::tunnel::Opening;
-use crate::upstream::Endpoint;
 use culvert_conf::config::{Level, Location, Server};
 use culvert_engine::http1::{BodyLength, Headers, RequestHead};
 use culvert_engine::pattern::Captures;
-use culvert_engine::proxy_protocol::ProxyHeader;
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Display};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// What is known of a client connection for as long as it lives.
-#[derive(Debug, Clone)]
-pub(crate) struct ClientFacts {
-    /// `$connection`.
-    pub(crate) serial: u64,
-    /// The client's address; `None` on a unix socket.
-    pub(crate) remote: Option<SocketAddr>,
-    /// The address that it connected to; `None` on a unix socket.
-    pub(crate) local: Option<SocketAddr>,
-    /// When it connected.
-    pub(crate) opened: Instant,
-    /// What the PROXY protocol's header said.
-    pub(crate) proxy: Option<Box<ProxyHeader>>,
-    /// The connection's own address, where `remote` is the client's that a trusted neighbour has named.
-    pub(crate) neighbour: Option<Option<SocketAddr>>,
-    /// What is known of its TLS.
-    pub(crate) tls: Option<Arc<TlsFacts>>,
-    /// It speaks plain HTTP to an address that expects TLS.
-    pub(crate) is_plain_to_tls: bool,
-}
-
-impl ClientFacts {
-    /// A connection that was accepted just now.
-    pub(crate) fn new(serial: u64, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> ClientFacts {
-        ClientFacts {
-            serial,
-            remote,
-            local,
-            opened: Instant::now(),
-            tls: None,
-            is_plain_to_tls: false,
-            proxy: None,
-            neighbour: None,
-        }
-    }
-
-    /// `$scheme`.
-    pub(crate) fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
-    }
-}
 
 /// One request on its way through the gateway.
 pub(crate) struct Exchange {
@@ -200,7 +131,7 @@ pub(crate) enum Next {
     /// Answer with this status: an error page or the built-in one.
     Status(u16),
     /// Answer with what is here.
-    Reply(respond::Reply),
+    Reply(content::Reply),
     /// The response was relayed.
     Done,
     /// The request became a tunnel.
@@ -221,7 +152,7 @@ pub(crate) enum Served {
 
 /// Serves one request from its head to its outcome.
 pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, first: Next) -> Served {
-    let client = &mut paced::Paced::new(client);
+    let client = &mut respond::Paced::new(client);
     exchange.look_at_connection(client);
     let mut next = first;
     let served = loop {
@@ -229,8 +160,8 @@ pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, fi
             Next::EnterServer => phases::enter_server(exchange),
             Next::Locate => route::locate(exchange),
             Next::Enter => phases::enter(exchange, client).await,
-            Next::Status(status) => error_page::answer(exchange, client, status),
-            Next::Reply(reply) => respond::send(exchange, client, reply).await,
+            Next::Status(status) => route::error_page::answer(exchange, client, status),
+            Next::Reply(reply) => content::reply::send(exchange, client, reply).await,
             Next::Done => break Served::Answered,
             Next::Tunnel(opening) => break Served::Tunnel(opening),
             Next::Close => break Served::Broken,
@@ -270,7 +201,7 @@ impl Exchange {
         let first = match read {
             Ok(()) => {
                 access::find_real_ip(&mut exchange);
-                secure::check(&exchange).unwrap_or(Next::EnterServer)
+                request::secure::check(&exchange).unwrap_or(Next::EnterServer)
             }
             Err(refusal) => {
                 if let Some(message) = refusal.message {
@@ -310,7 +241,7 @@ impl Exchange {
             depth: Cell::new(0),
             forced_status: None,
             error_page_used: false,
-            changes_left: internal::CHANGES_MAX,
+            changes_left: route::internal::CHANGES_MAX,
             uri_changed: false,
             upstream_is_lost: false,
             redirect_to: None,
@@ -331,17 +262,6 @@ impl Exchange {
         Next::Status(status)
     }
 
-    /// `set $limit_rate`: a size as in a configuration file.
-    fn set_limit_rate(&mut self, value: &[u8]) {
-        match culvert_conf::size(value) {
-            Some(rate) => self.limit_rate = Some(rate),
-            None => {
-                let value = String::from_utf8_lossy(value);
-                self.log(Level::Error, format_args!("invalid $limit_rate \"{value}\""));
-            }
-        }
-    }
-
     fn look_at_connection<C: Client>(&mut self, client: &C) {
         if self.generation.config.http.asks_tcp_info {
             self.tcp_info = client.tcp_info();
@@ -356,70 +276,9 @@ impl Exchange {
         Next::Close
     }
 
-    /// Copies groups of the last match to the slots of the names that they have.
-    fn assign(&self, assigns: &[(usize, usize)]) {
-        let captures = self.captures.borrow();
-        let mut slots = self.slots.borrow_mut();
-        for &(group, slot) in assigns {
-            slots[slot] = Some(captures.get(group).unwrap_or_default().into());
-        }
-    }
-
-    /// Writes an error log line with the request's circumstances behind it, as nginx does.
-    pub(crate) fn log(&self, level: Level, message: impl Display) {
-        if self.location.error_logs.iter().all(|log| level > log.level) {
-            return;
-        }
-        let sink = self.generation.error_sink(&self.location.error_logs);
-        sink.write(level, self.client.serial, format_args!("{message}{}{}", self.doing, self.circumstances()));
-    }
-
-    /// `, client: …, server: …, request: "…", upstream: "…", host: "…"`.
-    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
-        Circumstances(self)
-    }
-
     /// The request's method is HEAD, so that no response has a body.
     pub(crate) fn is_head(&self) -> bool {
         self.request.is_head
-    }
-}
-
-/// The tail of an error log line about a request.
-pub(crate) struct Circumstances<'a>(&'a Exchange);
-
-impl Display for Circumstances<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exchange = self.0;
-        write!(f, ", client: ")?;
-        match exchange.client.remote {
-            Some(addr) => write!(f, "{}", addr.ip().to_canonical())?,
-            None => write!(f, "unix:")?,
-        }
-        write!(f, ", server: {}", route::name_of(&exchange.server))?;
-        let line = exchange.request.head.line();
-        if !line.is_empty() {
-            write!(f, ", request: \"{}\"", String::from_utf8_lossy(line))?;
-        }
-        if exchange.is_subrequest {
-            write!(f, ", subrequest: \"{}\"", String::from_utf8_lossy(&exchange.request.uri))?;
-        }
-        if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
-            let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);
-            let scheme = if exchange.proxied_by_tls { "https" } else { "http" };
-            match attempt.endpoint() {
-                Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"{scheme}://unix:{}:{uri}\"", path.display())?,
-                Some(endpoint) => write!(f, ", upstream: \"{scheme}://{endpoint}{uri}\"")?,
-                None => write!(f, ", upstream: \"{scheme}://{}{uri}\"", attempt.upstream.name)?,
-            }
-        }
-        if let Some(host) = exchange.request.head.headers.first("host") {
-            write!(f, ", host: \"{}\"", String::from_utf8_lossy(host))?;
-        }
-        if let Some(referrer) = exchange.request.head.headers.first("referer") {
-            write!(f, ", referrer: \"{}\"", String::from_utf8_lossy(referrer))?;
-        }
-        Ok(())
     }
 }
 

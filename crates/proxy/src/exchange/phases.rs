@@ -1,9 +1,10 @@
 //! The order in which the steps of a request come, which is nginx's: the server's rewrite steps, the choice of a location,
 //! its rewrite steps (again, where they changed the URI), access, `try_files`, and what answers in the end.
 
-use super::{
-    Client, Exchange, Next, access, files, internal, metrics_page, mirror, proxy, rewrite, status_page, try_files,
-};
+use super::content::{files, metrics_page, status_page};
+use super::route::{internal, rewrite, try_files};
+use super::subrequest::mirror;
+use super::{Client, Exchange, Next, access, proxy};
 use culvert_conf::config::{Handler, Level};
 
 /// Runs the server block's own rewrite steps.

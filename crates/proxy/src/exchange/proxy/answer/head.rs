@@ -1,0 +1,93 @@
+//! The upstream's response head on its way to the client: hop-by-hop and hidden headers go, redirects are rewritten.
+
+use super::{cookies, redirect};
+use crate::exchange::Exchange;
+use crate::exchange::client::{OutHead, RangeUse};
+use culvert_conf::config::{Location, ProxyPass};
+use culvert_engine::http1::{BodyLength, Headers};
+use culvert_engine::websocket::has_token;
+
+/// What nginx hides of an upstream's response unless `proxy_pass_header` names it.
+const HIDDEN: &[&str] = &[
+    "date",
+    "server",
+    "x-pad",
+    "x-accel-expires",
+    "x-accel-redirect",
+    "x-accel-limit-rate",
+    "x-accel-buffering",
+    "x-accel-charset",
+];
+
+/// Headers that are about the hop to the upstream only, or that the front writes itself.
+const OWN: &[&str] = &["connection", "keep-alive", "transfer-encoding", "proxy-connection", "content-length"];
+
+/// The head for the client, of a response with this status and this kind of body, whose headers the exchange has.
+pub(super) fn translate(
+    exchange: &Exchange,
+    pass: &ProxyPass,
+    (status, reason): (u16, &[u8]),
+    body: BodyLength,
+) -> OutHead {
+    let from = &exchange.upstream_headers;
+    let mut out = OutHead { status, reason: Some(reason.into()), ..OutHead::default() };
+    out.has_body = body != BodyLength::None && !exchange.is_head();
+    out.content_length = match body {
+        BodyLength::Sized(length) => Some(length),
+        BodyLength::None if matches!(status, 101 | 204 | 304) || exchange.is_head() => {
+            // What a response to HEAD, or a 304, would have had.
+            from.first("content-length").and_then(number)
+        }
+        // The upstream was asked with HEAD, the client asked with something else: what comes is all that there is.
+        BodyLength::None => Some(0),
+        BodyLength::Chunked | BodyLength::UntilClose => None,
+    };
+    out.headers = Headers::like(from);
+    let forces_ranges = exchange.location.proxy.response.force_ranges;
+    if forces_ranges {
+        out.ranges = RangeUse::One;
+    }
+    let passes = |name: &[u8]| {
+        passes(&exchange.location, from, status, name)
+            && !(forces_ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
+    };
+    for (name, value) in from.iter().filter(|(name, _)| passes(name)) {
+        push(exchange, pass, name, value, &mut out.headers);
+    }
+    out
+}
+
+/// Whether a header of the upstream's is for the client, too.
+pub(in crate::exchange) fn passes(location: &Location, from: &Headers, status: u16, name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    let for_this_hop =
+        |value: &&[u8]| !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close");
+    // Upgrade is for one hop, but a 426 is nothing without it (RFC 9110 section 15.5.22).
+    let is_upgrade = is("upgrade");
+    let is_own = OWN.iter().any(|own| is(own)) || (is_upgrade && !matches!(status, 101 | 426));
+    let is_nominated = || !is_upgrade && from.all("connection").filter(for_this_hop).any(|list| has_token(list, name));
+    !is_own && !is_hidden(location, name) && !is_nominated()
+}
+
+/// Appends a header of the upstream's as the client is to see it.
+pub(super) fn push(exchange: &Exchange, pass: &ProxyPass, name: &[u8], value: &[u8], out: &mut Headers) {
+    let rewritten = match name.len() {
+        7 if name.eq_ignore_ascii_case(b"refresh") => Some(redirect::rewrite_refresh(exchange, pass, value)),
+        8 if name.eq_ignore_ascii_case(b"location") => Some(redirect::rewrite_location(exchange, pass, value)),
+        10 if name.eq_ignore_ascii_case(b"set-cookie") => cookies::rewrite(exchange, value),
+        _ => None,
+    };
+    out.push(name, rewritten.as_deref().unwrap_or(value));
+}
+
+/// Whether the configuration, or nginx's own list, keeps a header of the upstream's from the client.
+fn is_hidden(location: &Location, name: &[u8]) -> bool {
+    let proxy = &location.proxy;
+    let listed = |names: &[Box<str>]| names.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()));
+    let built_in = || HIDDEN.iter().any(|hidden| name.eq_ignore_ascii_case(hidden.as_bytes()));
+    listed(&proxy.hide_headers) || (built_in() && !listed(&proxy.pass_headers))
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    str::from_utf8(value).ok()?.parse().ok()
+}

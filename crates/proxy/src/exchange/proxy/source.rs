@@ -1,0 +1,32 @@
+//! As whom a request goes to its server: from which address (`proxy_bind`), and in whose name (`proxy_protocol`).
+
+use crate::exchange::Exchange;
+use crate::upstream::{Source, Way};
+use culvert_conf::config::{Bind, BindAddress, Level, ProxyProtocol};
+use culvert_engine::greeting;
+
+/// Gives `way` what the location says about both.
+pub(super) fn settle(exchange: &Exchange, way: Way) -> Way {
+    let connect = &exchange.location.proxy.connect;
+    let source = connect.bind.as_ref().and_then(|bind| source(exchange, bind));
+    let (client, gateway) = (exchange.client.remote, exchange.client.local);
+    let greeting = connect.protocol.map(|version| match version {
+        ProxyProtocol::V1 => greeting::version_1(client, gateway),
+        ProxyProtocol::V2 => greeting::version_2(client, gateway),
+    });
+    way.with(source, greeting)
+}
+
+fn source(exchange: &Exchange, bind: &Bind) -> Option<Source> {
+    let transparent = bind.transparent;
+    let template = match &bind.address {
+        BindAddress::Fixed(address) => return Some(Source { address: *address, transparent }),
+        BindAddress::Rendered(template) => template,
+    };
+    let text = String::from_utf8_lossy(&exchange.render(template)).into_owned();
+    let address = BindAddress::read(&text);
+    if address.is_none() && !text.is_empty() {
+        exchange.log(Level::Error, format_args!("invalid local address \"{text}\""));
+    }
+    address.map(|address| Source { address, transparent })
+}
