@@ -2,7 +2,7 @@
 
 use crate::Place;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
     date_time_ymd,
 };
@@ -63,6 +63,23 @@ impl Authority {
         self.issue(place, name, params, kind)
     }
 
+    /// Makes `NAME.crt` and `NAME.key` for a server whose certificate names an OCSP responder by its URL.
+    pub fn server_with_responder(&self, place: &Place, name: &str, hosts: &[&str], url: &str) -> PathBuf {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).expect("host names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.custom_extensions.push(authority_information(url));
+        self.issue(place, name, params, Kind::Good)
+    }
+
+    /// Makes `NAME.crt` and `NAME.key` for an OCSP responder, which only `named` gives the right to answer.
+    pub fn responder(&self, place: &Place, name: &str, named: bool) -> PathBuf {
+        let mut params = params(name);
+        params.extended_key_usages =
+            vec![if named { ExtendedKeyUsagePurpose::OcspSigning } else { ExtendedKeyUsagePurpose::ServerAuth }];
+        self.issue(place, name, params, Kind::Good)
+    }
+
     /// Makes `NAME.crt` and `NAME.key` for a client, with this serial number.
     pub fn client(&self, place: &Place, name: &str, serial: u64, kind: Kind) -> PathBuf {
         let mut params = params(name);
@@ -105,6 +122,17 @@ impl Authority {
         let list = list.signed_by(issuer).expect("a list");
         place.write(&format!("{}.crl", self.name), list.pem().expect("PEM"))
     }
+}
+
+/// The extension that names a responder (RFC 5280 section 4.2.2.1). The URL is short.
+fn authority_information(url: &str) -> CustomExtension {
+    let element = |tag: u8, contents: &[u8]| {
+        let length = u8::try_from(contents.len()).ok().filter(|length| *length < 128).expect("a short URL");
+        [&[tag, length][..], contents].concat()
+    };
+    const OCSP: [u8; 10] = [6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    let description = element(0x30, &[&OCSP[..], &element(0x86, url.as_bytes())].concat());
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], element(0x30, &description))
 }
 
 fn params(name: &str) -> CertificateParams {

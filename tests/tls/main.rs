@@ -4,6 +4,7 @@
 mod clients;
 mod serving;
 mod sessions;
+mod stapling;
 mod tunnels;
 mod wrong;
 

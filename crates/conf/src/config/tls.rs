@@ -49,6 +49,10 @@ pub struct TlsSettings {
     pub stapling: bool,
     /// `ssl_stapling_file`: the answer of a responder, in DER.
     pub stapling_file: Option<PathBuf>,
+    /// `ssl_stapling_responder`: who is asked. `None`: whom the certificate names.
+    pub stapling_responder: Option<String>,
+    /// `ssl_stapling_verify`: whether a responder that is not the issuer itself has to be named by the issuer.
+    pub stapling_verify: bool,
     /// `ssl_dhparam`: read and checked, of no use otherwise.
     pub dhparam: Option<PathBuf>,
     /// `ssl_reject_handshake`.

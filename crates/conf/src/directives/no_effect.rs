@@ -28,7 +28,6 @@ const BUFFERS: &str = "What comes out of a compressor goes to the client piece b
 const ZLIB: &str = "The compressor's tables have zlib's usual sizes.";
 const SPILL: &str = "Nothing is spilled to disk: reading ahead stops when the buffers are full.";
 const ONE_PROCESS: &str = "Culvert is one process with threads inside.";
-const STAPLING: &str = "No responder is asked: what is stapled is `ssl_stapling_file`, taken as it is.";
 
 /// The list.
 pub(crate) const ROWS: &[NoEffect] = &[
@@ -95,8 +94,6 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("sendfile_max_chunk", Contexts::HTTP_TO_LOCATION, ONE, FILES),
     row("server_names_hash_bucket_size", Contexts::HTTP, ONE, HASHES),
     row("server_names_hash_max_size", Contexts::HTTP, ONE, HASHES),
-    row("ssl_stapling_responder", Contexts::HTTP_SERVER, ONE, STAPLING),
-    row("ssl_stapling_verify", Contexts::HTTP_SERVER, Arity::Flag, STAPLING),
     row(
         "subrequest_output_buffer_size",
         Contexts::HTTP_TO_LOCATION,

@@ -137,14 +137,28 @@ pub(crate) const ROWS: &[Row] = &[
         Ok(())
     })
     .default("off")
-    .doc("Whether the answer of the authority's responder is sent along with the certificate. Culvert sends what \
-          `ssl_stapling_file` holds and asks no responder itself; without such a file a warning says so, and nothing is \
-          stapled, as with nginx for a certificate that names no responder."),
+    .doc("Whether the answer of the authority's OCSP responder is sent along with the certificate (OCSP stapling). It is asked for \
+          at the start, once for all workers, and again before it expires. The issuer's certificate has to be in \
+          `ssl_certificate` or `ssl_trusted_certificate`."),
     Row::new("ssl_stapling_file", Contexts::HTTP_SERVER, Arity::Exactly(1), |scope, directive| {
         scope.tls().stapling_file = optional_path(scope, directive);
         Ok(())
     })
-    .doc("A file with the responder's answer in DER (`openssl ocsp -respout`), read at the start and at each reload."),
+    .doc("A file with the responder's answer in DER (`openssl ocsp -respout`), read at the start and at each reload. No responder \
+          is asked then."),
+    Row::new("ssl_stapling_responder", Contexts::HTTP_SERVER, Arity::Exactly(1), |scope, directive| {
+        scope.tls().stapling_responder = Some(directive.arg(1).to_owned()).filter(|url| !url.is_empty());
+        Ok(())
+    })
+    .doc("The URL of the OCSP responder, where it is not the one that the certificate names; `http://` alone. Its name is resolved by \
+          `resolver`, or, where there is none, at the start."),
+    Row::new("ssl_stapling_verify", Contexts::HTTP_SERVER, Arity::Flag, |scope, directive| {
+        scope.tls().stapling_verify = directive.flag(1)?;
+        Ok(())
+    })
+    .default("off")
+    .doc("Whether the responder's right to answer is checked: the answer has to be signed by the certificate's issuer, or by a \
+          certificate that the issuer has made for OCSP. Signature, status and times are checked in any case."),
     Row::new("ssl_trusted_certificate", Contexts::HTTP_SERVER, Arity::Exactly(1), |scope, directive| {
         scope.tls().trusted_certificate = optional_path(scope, directive);
         Ok(())
@@ -354,6 +368,8 @@ pub(crate) fn defaults(folder: PathBuf, place: crate::config::Place) -> TlsSetti
         crl: None,
         stapling: false,
         stapling_file: None,
+        stapling_responder: None,
+        stapling_verify: false,
         dhparam: None,
         reject_handshake: false,
         early_data: false,

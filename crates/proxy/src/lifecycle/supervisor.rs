@@ -10,10 +10,10 @@ use crate::observe::complaints;
 use crate::observe::error_log::{ErrorSink, os_error};
 use crate::observe::metrics::{self, Tally};
 use crate::observe::{log_file, path_logs};
-use crate::tunnel;
 use crate::upstream::background::{self, Background};
 use crate::upstream::discovery::Lookups;
 use crate::upstream::rebalance::{Crew, Desk, Question};
+use crate::{tls, tunnel};
 use arc_swap::ArcSwap;
 use culvert_conf::config::{Config, Level};
 use nix::unistd;
@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 /// Why the main loop goes on to its end.
@@ -67,6 +68,8 @@ struct Supervisor {
     worker_ended: Arc<Notify>,
     /// Names that are resolved, peers that are probed, tunnels that are moved.
     background: Option<Background>,
+    /// Responders that are asked about certificates.
+    staples: JoinSet<()>,
     /// The workers, as the background work knows them.
     crew: Crew,
     reload: Reload,
@@ -181,6 +184,7 @@ impl Supervisor {
             sockets,
             worker_ended: Arc::new(Notify::new()),
             background: None,
+            staples: JoinSet::new(),
             crew: Crew::default(),
             reload,
             pid_file,
@@ -220,7 +224,9 @@ impl Supervisor {
     /// Starts what goes on in the background, or goes on with it under another configuration.
     fn start_background(&mut self) {
         let before = self.background.take();
-        self.background = Some(background::start(&self.generation.load_full(), &self.crew, before));
+        let generation = self.generation.load_full();
+        self.background = Some(background::start(&generation, &self.crew, before));
+        self.staples = tls::keep_staples(&generation);
     }
 
     /// Waits a moment for the addresses of servers with `resolve`, so that the first requests meet them.

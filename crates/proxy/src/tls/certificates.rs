@@ -1,7 +1,9 @@
 //! Which certificate a handshake is answered with.
 
 use super::files::{self, Text};
+use super::stapling::{self, Answer, Staple};
 use crate::observe::error_log::os_error;
+use arc_swap::ArcSwapOption;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureAlgorithm};
@@ -46,6 +48,8 @@ impl Loaded {
             let response = files::read(staple).map_err(|error| {
                 format!("BIO_new_file(\"{}\") failed (SSL: {})", staple.display(), os_error(&error))
             })?;
+            stapling::is_response(&response)
+                .map_err(|error| format!("d2i_OCSP_RESPONSE_bio(\"{}\") failed (SSL: {error})", staple.display()))?;
             certified.ocsp = Some(response);
         }
         let certified = Arc::new(certified);
@@ -57,29 +61,73 @@ impl Loaded {
 /// The certificates of a server: the first whose key the client can verify, ECDSA before RSA, since it is signed with faster.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    certified: Vec<Arc<CertifiedKey>>,
+    shown: Vec<Shown>,
+}
+
+/// A certificate, and what its issuer's responder says of it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    certified: Arc<CertifiedKey>,
+    staple: Option<Arc<Staple>>,
+    /// With the latest answer that was shown.
+    stapled: ArcSwapOption<Stapled>,
+}
+
+struct Stapled {
+    answer: Arc<Answer>,
+    certified: Arc<CertifiedKey>,
+}
+
+impl std::fmt::Debug for Stapled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.certified.fmt(f)
+    }
+}
+
+impl Shown {
+    pub(super) fn new(certified: Arc<CertifiedKey>, staple: Option<Arc<Staple>>) -> Shown {
+        Shown { certified, staple, stapled: ArcSwapOption::empty() }
+    }
+
+    /// As it is shown now.
+    fn now(&self) -> Arc<CertifiedKey> {
+        let Some(answer) = self.staple.as_ref().and_then(|staple| staple.answer()) else {
+            return self.certified.clone();
+        };
+        if let Some(stapled) = &*self.stapled.load()
+            && Arc::ptr_eq(&stapled.answer, &answer)
+        {
+            return stapled.certified.clone();
+        }
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.ocsp = Some(answer.der.clone());
+        let certified = Arc::new(certified);
+        self.stapled.store(Some(Arc::new(Stapled { answer, certified: certified.clone() })));
+        certified
+    }
 }
 
 impl Certificates {
-    pub(super) fn new(mut certified: Vec<Arc<CertifiedKey>>) -> Certificates {
-        certified.sort_by_key(|certified| certified.key.algorithm() == SignatureAlgorithm::RSA);
-        Certificates { certified }
+    pub(super) fn new(mut shown: Vec<Shown>) -> Certificates {
+        shown.sort_by_key(|shown| shown.certified.key.algorithm() == SignatureAlgorithm::RSA);
+        Certificates { shown }
     }
 
     /// The certificates themselves, of which sessions are told apart by.
     pub(super) fn leaves(&self) -> impl Iterator<Item = &[u8]> {
-        self.certified.iter().filter_map(|certified| certified.cert.first()).map(|certificate| &certificate[..])
+        self.shown.iter().filter_map(|shown| shown.certified.cert.first()).map(|certificate| &certificate[..])
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let suits = |certified: &&Arc<CertifiedKey>| {
-            certified.key.choose_scheme(hello.signature_schemes()).is_some()
-                && hello.cipher_suites().iter().any(|suite| can_sign(*suite, certified.key.algorithm()))
+        let suits = |shown: &&Shown| {
+            let key = &shown.certified.key;
+            key.choose_scheme(hello.signature_schemes()).is_some()
+                && hello.cipher_suites().iter().any(|suite| can_sign(*suite, key.algorithm()))
         };
         // Where none suits, the handshake fails for a reason that rustls names.
-        self.certified.iter().find(suits).or(self.certified.first()).cloned()
+        self.shown.iter().find(suits).or(self.shown.first()).map(Shown::now)
     }
 }
 

@@ -10,18 +10,23 @@ mod handshake;
 mod names;
 mod server;
 mod sessions;
+mod stapling;
 mod verify;
 
 pub(crate) use facts::TlsFacts;
 pub(crate) use files::{Text, certified, passwords};
 pub(crate) use handshake::shake;
 pub(crate) use server::ServerTls;
+pub(crate) use stapling::keep as keep_staples;
 pub(crate) use verify::Judge;
 
 use crate::lifecycle::Site;
 use culvert_conf::config::{Config, Server, SessionCache};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::CertificateDer;
 use sessions::{Store, TicketKeys};
+use stapling::{Staple, Staples};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +37,8 @@ pub(crate) struct Tls {
     /// By the index of the server; `None` where it has no certificate.
     servers: Vec<Option<Arc<ServerTls>>>,
     kept: Kept,
+    /// The certificates that responders are asked about.
+    staples: Staples,
 }
 
 /// What outlives a configuration.
@@ -60,18 +67,55 @@ impl Tls {
             errors.extend(missing_certificate(servers, site));
         }
         if servers.iter().all(|server| server.tls.certificates.is_empty()) {
-            return Tls { servers: vec![None; servers.len()], kept: Kept::default() };
+            return Tls { servers: vec![None; servers.len()], ..Tls::default() };
         }
         let kept = Kept::of(servers, before.map(|before| &before.kept));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut loaded = certificates::Loaded::default();
-        let servers = servers.iter().map(|server| server_tls(server, &provider, &kept, &mut loaded, errors, warnings));
-        Tls { servers: servers.collect(), kept }
+        let mut staples = Staples::default();
+        let mut planned = StaplesInPlan { all: &mut staples, before: before.map(|before| &before.staples), warnings };
+        let servers =
+            servers.iter().map(|server| server_tls(server, &provider, &kept, &mut loaded, &mut planned, errors));
+        let servers = servers.collect();
+        Tls { servers, kept, staples }
     }
 
     /// The TLS of a server.
     pub(crate) fn of(&self, server: usize) -> Option<&Arc<ServerTls>> {
         self.servers.get(server)?.as_ref()
+    }
+
+    fn staples(&self) -> &Staples {
+        &self.staples
+    }
+}
+
+/// Staples while a plan is made.
+struct StaplesInPlan<'a> {
+    all: &'a mut Staples,
+    before: Option<&'a Staples>,
+    warnings: &'a mut Vec<String>,
+}
+
+impl StaplesInPlan<'_> {
+    /// The staple of a certificate, or a warning that says why it has none.
+    fn of(
+        &mut self,
+        server: &Server,
+        name: &str,
+        chain: &[CertificateDer<'_>],
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Option<Arc<Staple>> {
+        let staple = self.all.of(server, name, chain, algorithms, self.before);
+        staple.map_err(|why| self.warn(&why)).ok()
+    }
+
+    /// Servers that inherit one certificate say one thing.
+    fn warn(&mut self, why: &str) {
+        let line = format!("[warn] {why}");
+        if !self.warnings.contains(&line) {
+            self.warnings.push(line);
+        }
     }
 }
 
@@ -80,13 +124,13 @@ fn server_tls(
     provider: &Arc<CryptoProvider>,
     kept: &Kept,
     loaded: &mut certificates::Loaded,
+    staples: &mut StaplesInPlan<'_>,
     errors: &mut Vec<String>,
-    warnings: &mut Vec<String>,
 ) -> Option<Arc<ServerTls>> {
     if server.tls.certificates.is_empty() {
         return None;
     }
-    match ServerTls::new(server, provider, kept, loaded, warnings) {
+    match ServerTls::new(server, provider, kept, loaded, staples) {
         Ok(tls) => Some(Arc::new(tls)),
         Err(error) => {
             let line = format!("[emerg] {error}");

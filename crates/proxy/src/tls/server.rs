@@ -1,17 +1,17 @@
 //! The TLS of one server, made of what its block says.
 
-use super::certificates::{Certificates, Loaded};
+use super::certificates::{Certificates, Loaded, Shown};
 use super::files::{self, Text};
 use super::sessions::{Context, ServerStore, TicketKeys, Tickets};
 use super::verify::{self, Asks, Flaw, Judge};
-use super::{Kept, cache_of};
+use super::{Kept, StaplesInPlan, cache_of};
 use crate::observe::error_log::os_error;
 use aws_lc_rs::digest;
 use culvert_conf::config::{Server, TlsCipher, TlsGroup, TlsSettings};
 use culvert_engine::template::Template;
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
 use std::collections::HashMap;
@@ -46,10 +46,10 @@ impl ServerTls {
         provider: &Arc<CryptoProvider>,
         kept: &Kept,
         loaded: &mut Loaded,
-        warnings: &mut Vec<String>,
+        staples: &mut StaplesInPlan<'_>,
     ) -> Result<ServerTls, String> {
         let settings = &*server.tls;
-        check_files(settings, warnings)?;
+        check_files(settings)?;
         let provider = Arc::new(CryptoProvider {
             cipher_suites: suites(settings),
             kx_groups: settings.groups.iter().map(|group| kx(*group)).collect(),
@@ -59,8 +59,13 @@ impl ServerTls {
         let judge = verify::asks(settings).then(|| Judge::new(settings, algorithms)).transpose()?;
         let dynamic = Dynamic::of(settings)?;
         let certificates = match dynamic {
-            Some(_) => Certificates::new(Vec::new()),
-            None => static_certificates(settings, loaded)?,
+            Some(_) => {
+                if settings.stapling {
+                    staples.warn("\"ssl_stapling\" ignored, certificates with variables are read too late for it");
+                }
+                Certificates::new(Vec::new())
+            }
+            None => static_certificates(server, algorithms, loaded, staples)?,
         };
         let context = context(settings, &certificates);
         let versions: Vec<_> =
@@ -107,7 +112,7 @@ impl ServerTls {
 }
 
 /// Files that are of no use beyond being good.
-fn check_files(settings: &TlsSettings, warnings: &mut Vec<String>) -> Result<(), String> {
+fn check_files(settings: &TlsSettings) -> Result<(), String> {
     if let Some(file) = &settings.dhparam {
         let failed = |why: &dyn std::fmt::Display| format!("BIO_new_file(\"{}\") failed (SSL: {why})", file.display());
         let bytes = files::read(file).map_err(|error| failed(&os_error(&error)))?;
@@ -118,26 +123,28 @@ fn check_files(settings: &TlsSettings, warnings: &mut Vec<String>) -> Result<(),
             return Err(format!("PEM_read_bio_DHparams(\"{}\") failed (SSL: no start line)", file.display()));
         }
     }
-    if settings.stapling && settings.stapling_file.is_none() {
-        let name = settings.certificates.first().and_then(Template::as_literal).map(String::from_utf8_lossy);
-        warnings.push(format!(
-            "[warn] \"ssl_stapling\" ignored, no \"ssl_stapling_file\" for the certificate \"{}\": Culvert asks no responder",
-            name.unwrap_or_default()
-        ));
-    }
     Ok(())
 }
 
-fn static_certificates(settings: &TlsSettings, loaded: &mut Loaded) -> Result<Certificates, String> {
+fn static_certificates(
+    server: &Server,
+    algorithms: WebPkiSupportedAlgorithms,
+    loaded: &mut Loaded,
+    staples: &mut StaplesInPlan<'_>,
+) -> Result<Certificates, String> {
+    let settings = &server.tls;
     let staple = settings.stapling_file.as_deref().filter(|_| settings.stapling);
-    let mut certified = Vec::new();
+    let asks = settings.stapling && staple.is_none();
+    let mut shown = Vec::new();
     for (certificate, key) in settings.certificates.iter().zip(&*settings.keys) {
         let path = |template: &Template| template.as_literal().map(|text| String::from_utf8_lossy(text).into_owned());
         let (certificate, key) = (path(certificate).unwrap_or_default(), path(key).unwrap_or_default());
         let passwords = settings.password_file.as_deref();
-        certified.push(loaded.load(Path::new(&certificate), Path::new(&key), passwords, staple)?);
+        let certified = loaded.load(Path::new(&certificate), Path::new(&key), passwords, staple)?;
+        let staple = asks.then(|| staples.of(server, &certificate, &certified.cert, algorithms)).flatten();
+        shown.push(Shown::new(certified, staple));
     }
-    Ok(Certificates::new(certified))
+    Ok(Certificates::new(shown))
 }
 
 impl Dynamic {
@@ -162,7 +169,7 @@ impl Dynamic {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let mut certified = Vec::new();
+        let mut shown = Vec::new();
         for (certificate, key) in &texts {
             let paths = (self.path(certificate), self.path(key));
             let text = |bytes, path| match path {
@@ -171,9 +178,9 @@ impl Dynamic {
             };
             let certificate = text(&certificate[5.min(certificate.len())..], paths.0.as_deref());
             let key = text(&key[5.min(key.len())..], paths.1.as_deref());
-            certified.push(Arc::new(files::certified(certificate, key, &self.passwords)?));
+            shown.push(Shown::new(Arc::new(files::certified(certificate, key, &self.passwords)?), None));
         }
-        let certificates = Arc::new(Certificates::new(certified));
+        let certificates = Arc::new(Certificates::new(shown));
         let mut kept = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= DYNAMIC_MAX {
             kept.clear();
