@@ -187,3 +187,75 @@ pub(crate) trait Client: Send {
     /// Bytes of the request received so far: head and body.
     fn received(&self) -> u64;
 }
+
+/// What a client around another one hands on to its `client`: all but the sending of a body and its pace.
+macro_rules! hand_on {
+    () => {
+        fn body_is_read(&self) -> bool {
+            self.client.body_is_read()
+        }
+
+        fn limit_body(&mut self, bytes_max: u64) {
+            self.client.limit_body(bytes_max);
+        }
+
+        fn invite_body(&mut self) {
+            self.client.invite_body();
+        }
+
+        fn poll_body(
+            &mut self,
+            cx: &mut Context<'_>,
+            out: &mut Vec<u8>,
+            room: usize,
+        ) -> Poll<Result<BodyPart, BodyError>> {
+            self.client.poll_body(cx, out, room)
+        }
+
+        fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.client.poll_gone(cx)
+        }
+
+        fn adopt(&mut self, location: &Arc<Location>) {
+            self.client.adopt(location);
+        }
+
+        fn close_after(&mut self) {
+            self.client.close_after();
+        }
+
+        fn tcp_info(&self) -> Option<TcpInfo> {
+            self.client.tcp_info()
+        }
+
+        fn reset_at_end(&mut self) {
+            self.client.reset_at_end();
+        }
+
+        fn send_interim(&mut self, status: u16, headers: &Headers) {
+            self.client.send_interim(status, headers);
+        }
+
+        fn send_head(&mut self, head: &OutHead) -> &'static str {
+            self.client.send_head(head)
+        }
+
+        fn lend_deadline(&mut self) -> Deadline {
+            self.client.lend_deadline()
+        }
+
+        fn return_deadline(&mut self, deadline: Deadline) {
+            self.client.return_deadline(deadline);
+        }
+
+        fn sent(&self) -> u64 {
+            self.client.sent()
+        }
+
+        fn received(&self) -> u64 {
+            self.client.received()
+        }
+    };
+}
+
+pub(in crate::exchange) use hand_on;

@@ -2,7 +2,7 @@
 
 mod auth_request;
 mod connections;
-mod lookups;
+mod links;
 mod password;
 mod real_ip;
 mod requests;

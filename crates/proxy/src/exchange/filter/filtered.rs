@@ -1,9 +1,9 @@
 //! A client whose body goes through a chain first.
 
 use super::Chain;
-use crate::exchange::client::{BodyError, BodyPart, OutHead};
+use crate::exchange::client::{BodyError, BodyPart, OutHead, hand_on};
 use crate::exchange::{Client, Exchange};
-use crate::io::Deadline;
+use crate::io::{Deadline, TcpInfo};
 use culvert_conf::config::{Level, Location};
 use culvert_engine::http1::Headers;
 use culvert_engine::pace::Pace;
@@ -112,65 +112,11 @@ impl<C: Client> Client for Filtered<'_, C> {
         }
     }
 
-    fn body_is_read(&self) -> bool {
-        self.client.body_is_read()
-    }
-
-    fn limit_body(&mut self, bytes_max: u64) {
-        self.client.limit_body(bytes_max);
-    }
-
-    fn invite_body(&mut self) {
-        self.client.invite_body();
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>, room: usize) -> Poll<Result<BodyPart, BodyError>> {
-        self.client.poll_body(cx, out, room)
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.client.poll_gone(cx)
-    }
-
-    fn adopt(&mut self, location: &Arc<Location>) {
-        self.client.adopt(location);
-    }
-
-    fn close_after(&mut self) {
-        self.client.close_after();
-    }
-
     fn pace(&mut self, pace: Option<Pace>) {
         self.client.pace(pace);
     }
 
-    fn send_interim(&mut self, status: u16, headers: &Headers) {
-        self.client.send_interim(status, headers);
-    }
-
-    fn reset_at_end(&mut self) {
-        self.client.reset_at_end();
-    }
-
-    fn send_head(&mut self, head: &OutHead) -> &'static str {
-        self.client.send_head(head)
-    }
-
-    fn lend_deadline(&mut self) -> Deadline {
-        self.client.lend_deadline()
-    }
-
-    fn return_deadline(&mut self, deadline: Deadline) {
-        self.client.return_deadline(deadline);
-    }
-
-    fn sent(&self) -> u64 {
-        self.client.sent()
-    }
-
-    fn received(&self) -> u64 {
-        self.client.received()
-    }
+    hand_on!();
 }
 
 /// What follows once a body went through its chain: how well it was compressed is noted, why it could not go on is logged,

@@ -3,7 +3,7 @@
 use crate::exchange::{Exchange, Next};
 use crate::upstream::{Endpoint, Planned, Upstream};
 use bytes::Bytes;
-use culvert_conf::config::{self, Level, ProxyPass, ProxyTarget, ProxyUri};
+use culvert_conf::config::{self, Level, LocationKind, ProxyPass, ProxyTarget, ProxyUri};
 use culvert_engine::balance::PeerSpec;
 use culvert_engine::uri;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +32,7 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
         // After `rewrite … break` the URI of `proxy_pass` is out of force.
         ProxyUri::Replace(_) if !request.location_is_valid => (&b""[..], 0),
         ProxyUri::Unchanged => (&b""[..], 0),
-        ProxyUri::Replace(prefix) => (&prefix[..], exchange.matched_length()),
+        ProxyUri::Replace(prefix) => (&prefix[..], matched_length(exchange)),
     };
     let mut target = prefix.to_vec();
     let rest = &request.uri[skipped..];
@@ -46,6 +46,14 @@ fn compose(exchange: &Exchange, uri: &ProxyUri) -> Vec<u8> {
         target.extend_from_slice(&request.args);
     }
     target
+}
+
+/// How many bytes of the URI the location's name took.
+fn matched_length(exchange: &Exchange) -> usize {
+    match exchange.location.kind {
+        LocationKind::Exact | LocationKind::Prefix => exchange.location.name.len().min(exchange.request.uri.len()),
+        _ => 0,
+    }
 }
 
 async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8]) -> Result<Arc<Upstream>, Next> {
