@@ -4,6 +4,7 @@ mod connections;
 mod forwarded;
 mod geo;
 mod htpasswd;
+mod memory_hard;
 mod network;
 mod rates;
 mod referer;
