@@ -208,6 +208,8 @@ fn proxy() -> ProxySettings {
         buffering: true,
         buffers: BufferSizes { head: 4 << 10, number: 8, size: 4 << 10 },
         busy_buffers_size: 8 << 10,
+        temp_file_write_size: None,
+        temp_file_size_max: None,
         request_buffering: true,
         next_upstream: NextUpstream { on: RetryOn::default(), tries: 0, timeout: Duration::ZERO },
         intercept_errors: false,

@@ -18,6 +18,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod units;
+mod unsupported_variables;
 mod values;
 mod variables;
 

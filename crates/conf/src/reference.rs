@@ -53,22 +53,16 @@ fn no_effects(out: &mut String) {
 }
 
 fn unsupported_ones(out: &mut String) {
-    out.push_str("\n## Not supported yet\n\nThese are refused with their place in the file.\n\n");
-    groups(out, true);
-    out.push_str("\n## Not supported\n\nThese are refused with their place in the file, and will stay so.\n\n");
-    groups(out, false);
+    out.push_str("\n## Not supported\n\nThese are refused with their place in the file.\n\n");
+    for group in unsupported::GROUPS {
+        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(out, "- {}: {}", group.why, names.join(", "));
+    }
     out.push_str(
         "\n## Accepted where they ask for nothing\n\nWith these arguments directives of the lists above are accepted: ",
     );
     let neutral: Vec<String> = unsupported::NEUTRAL.iter().map(|(name, value)| format!("`{name} {value}`")).collect();
     let _ = writeln!(out, "{}.", neutral.join(", "));
-}
-
-fn groups(out: &mut String, planned: bool) {
-    for group in unsupported::GROUPS.iter().filter(|group| group.planned == planned) {
-        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
-        let _ = writeln!(out, "- {}: {}", group.why, names.join(", "));
-    }
 }
 
 /// The comparison with nginx as Markdown: all of its directives, those of the commercial edition too, and what each is here.
@@ -83,7 +77,7 @@ pub fn nginx_markdown() -> String {
     let mut names: Vec<&str> = registry::names().filter(|name| !own.contains(name)).collect();
     names.sort_unstable();
     let lines: Vec<(&str, &str, String)> = names.into_iter().filter_map(comparison).collect();
-    for kind in [WORKS, NO_EFFECT, LATER, NEVER] {
+    for kind in [WORKS, NO_EFFECT, NEVER] {
         let count = lines.iter().filter(|(_, of, _)| *of == kind).count();
         let _ = writeln!(out, "- {kind}: {count}");
     }
@@ -96,7 +90,6 @@ pub fn nginx_markdown() -> String {
 
 const WORKS: &str = "works";
 const NO_EFFECT: &str = "accepted without effect";
-const LATER: &str = "not supported yet";
 const NEVER: &str = "not supported";
 
 fn comparison(name: &'static str) -> Option<(&'static str, &'static str, String)> {
@@ -106,7 +99,7 @@ fn comparison(name: &'static str) -> Option<(&'static str, &'static str, String)
         Meaning::Unsupported(group) => {
             let neutral = unsupported::NEUTRAL.iter().find(|(neutral, _)| *neutral == name);
             let except = neutral.map(|(_, value)| format!(" (`{name} {value}` is accepted)")).unwrap_or_default();
-            (name, if group.planned { LATER } else { NEVER }, format!("{}{except}", group.why))
+            (name, NEVER, format!("{}{except}", group.why))
         }
     })
 }

@@ -12,6 +12,7 @@ use crate::config::{
 use crate::diagnostic::{Diagnostic, Fault};
 use crate::directives;
 use crate::directives::log::Formats;
+use crate::directives::no_effect;
 use crate::directives::proxy_cache::Caches;
 use crate::directives::unsupported;
 use crate::directives::zones::Zones;
@@ -145,7 +146,7 @@ impl<'w> Scope<'w> {
     }
 
     /// Counts one more directive of this name. A block has few names, so that a list is quicker than a table.
-    fn count(&mut self, name: &'static str) -> usize {
+    pub(crate) fn count(&mut self, name: &'static str) -> usize {
         match self.seen.iter_mut().find(|(seen, _)| *seen == name) {
             Some((_, count)) => {
                 *count += 1;
@@ -162,13 +163,21 @@ impl<'w> Scope<'w> {
         let found = match registry::meaning(directive.name()) {
             None => Err(self.unknown(directive)),
             Some(Meaning::Unsupported(group)) => unsupported::check(directive, group).map(|()| None),
-            Some(Meaning::NoEffect(row)) => check_no_effect(self.context, row, directive).map(|()| None),
+            Some(Meaning::NoEffect(row)) => self.accept_no_effect(row, directive).map(|()| None),
             Some(Meaning::Works(rows)) => choose(self.context, rows, directive).map(Some),
         };
         found.unwrap_or_else(|fault| {
             self.fault(directive, fault);
             None
         })
+    }
+
+    fn accept_no_effect(&mut self, row: &'static no_effect::NoEffect, directive: &Directive) -> Result<(), Fault> {
+        if !row.contexts.meets(self.context) {
+            return Err(not_here(directive));
+        }
+        check_shape(false, row.value.arity(), directive)?;
+        no_effect::check(self, row, directive)
     }
 
     fn unknown(&mut self, directive: &Directive) -> Fault {
@@ -361,21 +370,6 @@ fn choose(context: Contexts, rows: &[&'static Row], directive: &Directive) -> Re
     })?;
     check_shape(row.block, row.args, directive)?;
     Ok(row)
-}
-
-fn check_no_effect(
-    context: Contexts,
-    row: &crate::directives::no_effect::NoEffect,
-    directive: &Directive,
-) -> Result<(), Fault> {
-    if !row.contexts.meets(context) {
-        return Err(not_here(directive));
-    }
-    check_shape(false, row.args, directive)?;
-    if row.args == Arity::Flag {
-        directive.flag(1)?;
-    }
-    Ok(())
 }
 
 fn not_here(directive: &Directive) -> Fault {

@@ -59,7 +59,7 @@ impl Directive {
     /// A parameter that nginx has and Culvert has not.
     pub(crate) fn unsupported_parameter(&self, number: usize) -> Fault {
         let message = format!(
-            "the \"{}\" parameter of the \"{}\" directive is not supported by Culvert yet",
+            "the \"{}\" parameter of the \"{}\" directive is not supported by Culvert",
             self.arg(number),
             self.name()
         );

@@ -9,6 +9,7 @@ use crate::registry::{self, Meaning};
 use crate::source::Span;
 use crate::suggest::Suggestions;
 use crate::syntax::{Directive, Word};
+use crate::unsupported_variables;
 use culvert_engine::pattern::Pattern;
 use culvert_engine::template::{Template, TemplateError};
 use culvert_engine::variable::{self, Builtin, Family, Variable};
@@ -62,6 +63,7 @@ const REDEFINABLE: &[Builtin] = &[
     Builtin::CulvertVersion,
     Builtin::IsRequestPort,
     Builtin::RequestPort,
+    Builtin::UpstreamLastAddr,
     Builtin::UpstreamLastServerName,
     Builtin::UpstreamQueueTime,
     Builtin::WebsocketBytesReceived,
@@ -237,10 +239,9 @@ fn is_definable(found: &Variable, name: &str) -> bool {
 fn unknown_variable(draft: &Draft, defined: &[&str], suggestions: &mut Suggestions) -> Diagnostic {
     let name = draft.name.as_str();
     let candidates = variable::TABLE.iter().map(|row| row.name).chain(defined.iter().copied());
-    let suggestion = if NGINX_ONLY.iter().any(|prefix| name.starts_with(prefix)) {
-        Some("nginx has this variable; Culvert does not support it yet".to_owned())
-    } else {
-        suggestions.nearest(name, candidates).map(|near| format!("did you mean \"${near}\"?"))
+    let suggestion = match unsupported_variables::reason(name) {
+        Some(why) => Some(format!("nginx has this variable, Culvert does not: {why}")),
+        None => suggestions.nearest(name, candidates).map(|near| format!("did you mean \"${near}\"?")),
     };
     let Use { place, span, order } = draft.first_use.clone();
     Diagnostic {
@@ -252,22 +253,3 @@ fn unknown_variable(draft: &Draft, defined: &[&str], suggestions: &mut Suggestio
         order,
     }
 }
-
-/// How the names of nginx's other variables begin.
-const NGINX_ONLY: &[&str] = &[
-    "ancient_browser",
-    "cache_",
-    "fastcgi_",
-    "geoip_",
-    "http3",
-    "jwt_",
-    "memcached_key",
-    "modern_browser",
-    "msie",
-    "otel_",
-    "quic_",
-    "session_",
-    "slice_range",
-    "spdy",
-    "uid_",
-];

@@ -126,6 +126,15 @@ impl ProxyHeader {
             return self.ssl_tlv(member);
         }
         let kind = match name {
+            "aws_vpce_id" => return find(&self.tlvs, 0xea)?.strip_prefix(&[1]).map(<[u8]>::to_vec),
+            "azure_pel_id" => {
+                let link = find(&self.tlvs, 0xee)?.strip_prefix(&[1])?;
+                return Some(u32::from_le_bytes(link.try_into().ok()?).to_string().into_bytes());
+            }
+            "gcp_conn_id" => {
+                let connection = find(&self.tlvs, 0xe0)?;
+                return Some(u64::from_be_bytes(connection.try_into().ok()?).to_string().into_bytes());
+            }
             "alpn" => 0x01,
             "authority" => 0x02,
             "unique_id" => 0x05,

@@ -164,6 +164,7 @@ builtins! {
     UpstreamCacheStatus "upstream_cache_status" "`BYPASS` where a `proxy_cache` is configured, since there is none; else empty.";
     UpstreamConnectTime "upstream_connect_time" "Seconds spent connecting to the upstream server, one number per try.";
     UpstreamHeaderTime "upstream_header_time" "Seconds until the response head from the upstream server, one number per try.";
+    UpstreamLastAddr "upstream_last_addr" "The address of the upstream server that was chosen last.";
     UpstreamLastServerName "upstream_last_server_name" "The name of the upstream server that was chosen last, as its `server` line has it.";
     UpstreamQueueTime "upstream_queue_time" "Seconds spent waiting in the upstream's `queue`, one number per try.";
     UpstreamResponseLength "upstream_response_length" "Bytes of the response body from the upstream server, one number per try.";
@@ -188,7 +189,7 @@ families! {
     Arg "arg_" "The named argument of the request line.";
     Cookie "cookie_" "The named cookie of the request.";
     Http "http_" "The named request header: lower case, dashes as underscores.";
-    ProxyProtocolTlv "proxy_protocol_tlv_" "The named field of the PROXY protocol's header: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, `ssl_cn`, `ssl_cipher`, `ssl_sig_alg`, `ssl_key_alg`, `ssl_verify`, or a type as `0xea`.";
+    ProxyProtocolTlv "proxy_protocol_tlv_" "The named field of the PROXY protocol's header: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, `ssl_cn`, `ssl_cipher`, `ssl_sig_alg`, `ssl_key_alg`, `ssl_verify`, those of clouds (`aws_vpce_id`, `azure_pel_id`, `gcp_conn_id`), or a type as `0xea`.";
     SentHttp "sent_http_" "The named response header: lower case, dashes as underscores.";
     SentTrailer "sent_trailer_" "The named response trailer: lower case, dashes as underscores.";
     UpstreamCookie "upstream_cookie_" "The named cookie of the upstream server's `Set-Cookie`.";

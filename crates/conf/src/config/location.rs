@@ -255,6 +255,10 @@ pub struct ProxySettings {
     pub buffers: BufferSizes,
     /// `proxy_busy_buffers_size` in bytes.
     pub busy_buffers_size: usize,
+    /// `proxy_temp_file_write_size`, checked against the sizes above; there are no temporary files.
+    pub temp_file_write_size: Option<usize>,
+    /// `proxy_max_temp_file_size`, the same.
+    pub temp_file_size_max: Option<u64>,
     /// `proxy_request_buffering`.
     pub request_buffering: bool,
     /// `proxy_next_upstream` and its bounds.

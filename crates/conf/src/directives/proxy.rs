@@ -69,6 +69,14 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("off")
     .doc("Whether `error_page` applies to responses of the upstream with status 300 and above."),
+    Row::new("proxy_max_temp_file_size", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
+        scope.proxy().temp_file_size_max = Some(directive.size(1)? as u64);
+        Ok(())
+    })
+    .doc(
+        "Checked against the sizes of buffers, as nginx does. Nothing else depends on it: no response is written to a \
+         file, reading from the upstream stops when the buffers are full.",
+    ),
     Row::new("proxy_next_upstream", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), next_upstream)
         .default("error timeout")
         .doc(
@@ -113,6 +121,11 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("off")
     .doc("Whether TCP keep-alive probes are sent to the upstream (`SO_KEEPALIVE`)."),
+    Row::new("proxy_temp_file_write_size", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), |scope, directive| {
+        scope.proxy().temp_file_write_size = Some(directive.size(1)?);
+        Ok(())
+    })
+    .doc("Checked against the sizes of buffers, as nginx does. Nothing else depends on it: there are no temporary files."),
 ];
 
 const PASS_BLOCKS: Contexts = Contexts::LOCATION.and(Contexts::LOCATION_IF).and(Contexts::LIMIT_EXCEPT);
@@ -145,7 +158,13 @@ fn next_upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fau
     Ok(())
 }
 
-const SIZES: &[&str] = &["proxy_buffer_size", "proxy_buffers", "proxy_busy_buffers_size"];
+const SIZES: &[&str] = &[
+    "proxy_buffer_size",
+    "proxy_buffers",
+    "proxy_busy_buffers_size",
+    "proxy_max_temp_file_size",
+    "proxy_temp_file_write_size",
+];
 
 /// Settles what the sizes of a block imply for each other, once all of them are known. As in nginx, `http` may say what
 /// only makes sense together with what each server adds.
@@ -176,6 +195,20 @@ fn relation(proxy: &ProxySettings) -> Option<&'static str> {
     } else if busy > (buffers.number - 1).saturating_mul(buffers.size) {
         Some("\"proxy_busy_buffers_size\" must be less than the size of all \"proxy_buffers\" minus one buffer")
     } else {
-        None
+        temp_file_relation(proxy, buffers.head.max(buffers.size))
     }
+}
+
+/// The same about the sizes of temporary files, which there are none of.
+fn temp_file_relation(proxy: &ProxySettings, largest: usize) -> Option<&'static str> {
+    if proxy.temp_file_write_size.is_some_and(|size| size < largest) {
+        return Some(
+            "\"proxy_temp_file_write_size\" must be equal to or greater than the maximum of the value of \
+             \"proxy_buffer_size\" and one of the \"proxy_buffers\"",
+        );
+    }
+    proxy.temp_file_size_max.filter(|&size| size > 0 && size < largest as u64).map(|_| {
+        "\"proxy_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be equal to or \
+         greater than the maximum of the value of \"proxy_buffer_size\" and one of the \"proxy_buffers\""
+    })
 }

@@ -17,7 +17,7 @@ pub(crate) const ROWS: &[Row] = &[
              regular expression matches in either case. Dots in front do not count. `off` leaves it alone; the first line \
              of a block replaces the inherited ones.",
         ),
-    Row::new("proxy_cookie_flags", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), flags).repeats().default("off").doc(
+    Row::new("proxy_cookie_flags", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), flags).repeats().default("off").doc(
         "Flags of the upstream's cookies: `secure`, `httponly`, `samesite=strict`, `samesite=lax` and `samesite=none` are \
          added, `nosecure`, `nohttponly` and `nosamesite` taken away. The first argument names the cookie, or after `~` \
          is a regular expression; the first line that fits is taken. `off` leaves them alone; the first line of a block \

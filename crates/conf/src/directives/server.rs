@@ -20,7 +20,7 @@ pub(crate) const ROWS: &[Row] = &[
          `ipv6only=on|off`, `so_keepalive=on|off`; `reuseport` and `bind` are how Culvert listens anyway. A server without it listens at `*:80`, or \
          `*:8000` when not started as root. `ssl` makes it speak TLS; `http2` is the old way to say `http2 on`. \
          `proxy_protocol` expects the PROXY protocol's header, version 1 or 2, in front of each connection. `quic` and \
-         the other parameters are not supported yet.",
+         the other parameters are not supported.",
     ),
     Row::new("server_name", Contexts::SERVER, Arity::AtLeast(1), super::server_name::server_name).repeats().doc(
         "The server's host names: exact, with a mask for a whole label at one end (`*.example.com`, `.example.com`, \

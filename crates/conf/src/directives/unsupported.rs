@@ -7,8 +7,6 @@ use crate::syntax::Directive;
 /// Names that share a reason.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
-    /// Whether a later version may have it.
-    pub(crate) planned: bool,
     /// The reason, as the message and the reference give it.
     pub(crate) why: &'static str,
     /// The names, sorted.
@@ -18,17 +16,14 @@ pub(crate) struct Group {
 /// The list.
 pub(crate) const GROUPS: &[Group] = &[
     Group {
-        planned: false,
         why: "`map $http_user_agent` tells browsers apart",
         names: &["ancient_browser", "ancient_browser_value", "modern_browser", "modern_browser_value"],
     },
     Group {
-        planned: false,
         why: "databases of addresses are not read; `geo` takes networks, and may include a file of them",
         names: &["geoip_city", "geoip_country", "geoip_org", "geoip_proxy", "geoip_proxy_recursive"],
     },
     Group {
-        planned: false,
         why: "cookies that tell users apart are the application's; `sticky cookie` binds them to a server",
         names: &[
             "userid",
@@ -43,28 +38,23 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "it belongs to nginx's commercial edition; `map` with an included file and a reload does most of it",
         names: &["json_max_depth", "json_set", "keyval", "keyval_zone", "num_map"],
     },
     Group {
-        planned: false,
         why: "certificates of servers are kept until the next reload, and keys are not logged",
         names: &["proxy_ssl_certificate_cache", "proxy_ssl_key_log"],
     },
-    Group { planned: false, why: "it is obsolete; the `ssl` parameter of `listen` says the same", names: &["ssl"] },
+    Group { why: "it is obsolete; the `ssl` parameter of `listen` says the same", names: &["ssl"] },
     Group {
-        planned: false,
         why: "it is a setting of OpenSSL itself, and Culvert's TLS is rustls",
         names: &["proxy_ssl_conf_command", "ssl_conf_command", "ssl_engine"],
     },
     Group {
-        planned: false,
         why: "no responder is asked about clients' certificates; `ssl_crl` lists those that are revoked",
         names: &["ssl_ocsp", "ssl_ocsp_cache", "ssl_ocsp_responder"],
     },
     Group {
-        planned: false,
         why: "it belongs to nginx's stream module or to its newest versions",
         names: &[
             "ssl_alpn",
@@ -78,13 +68,22 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "automatic certificates are not planned; run an ACME client beside the gateway",
-        names: &["acme_certificate", "acme_issuer", "acme_shared_zone"],
+        names: &[
+            "accept_terms_of_service",
+            "account_key",
+            "acme_certificate",
+            "acme_issuer",
+            "acme_shared_zone",
+            "challenge",
+            "contact",
+            "external_account_key",
+            "ssl_verify",
+            "uri",
+        ],
     },
     Group {
-        planned: true,
-        why: "HTTP/3 comes later",
+        why: "HTTP/3 is not supported; clients that are not told of it use HTTP/2 (`http2 on`)",
         names: &[
             "http3",
             "http3_hq",
@@ -98,31 +97,23 @@ pub(crate) const GROUPS: &[Group] = &[
             "quic_stream_buffer_size",
         ],
     },
+    Group { why: "SPDY is gone from browsers, and from nginx", names: &["spdy_chunk_size", "spdy_headers_comp"] },
     Group {
-        planned: false,
-        why: "SPDY is gone from browsers, and from nginx",
-        names: &["spdy_chunk_size", "spdy_headers_comp"],
-    },
-    Group {
-        planned: false,
         why: "the servers of a group stand in the configuration or in DNS (`resolve`), and a reload changes them without \
               closing a connection",
         names: &["state"],
     },
     Group {
-        planned: false,
         why: "NTLM ties a client to one upstream connection; keep-alive connections here belong to nobody",
         names: &["ntlm"],
     },
-    Group { planned: false, why: "nginx itself replaced it by `sticky cookie`", names: &["sticky_cookie_insert"] },
+    Group { why: "nginx itself replaced it by `sticky cookie`", names: &["sticky_cookie_insert"] },
     Group {
-        planned: true,
-        why: "this part of proxying comes later",
+        why: "it belongs to nginx's commercial edition; a request to an upstream is made once, for whichever server is tried",
         names: &["proxy_allow_upstream", "proxy_bind_dynamic", "proxy_request_dynamic"],
     },
     Group {
-        planned: true,
-        why: "Culvert speaks HTTP to its upstreams, not memcached, and caches no slices",
+        why: "Culvert speaks HTTP to its upstreams, not memcached; a server that asks memcached may stand behind it",
         names: &[
             "memcached_allow_upstream",
             "memcached_bind",
@@ -139,16 +130,10 @@ pub(crate) const GROUPS: &[Group] = &[
             "memcached_request_dynamic",
             "memcached_send_timeout",
             "memcached_socket_keepalive",
-            "slice",
         ],
     },
+    Group { why: "Culvert does not write responses to files", names: &["proxy_store", "proxy_store_access"] },
     Group {
-        planned: false,
-        why: "Culvert does not write responses to files",
-        names: &["proxy_store", "proxy_store_access"],
-    },
-    Group {
-        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not FastCGI; a server that does (nginx before php-fpm, say) may stand behind it",
         names: &[
             "fastcgi_allow_upstream",
@@ -207,7 +192,6 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not uwsgi; uWSGI itself speaks HTTP too (`http-socket`), for `proxy_pass`",
         names: &[
             "uwsgi_allow_upstream",
@@ -279,7 +263,6 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert speaks HTTP to its upstreams, not SCGI; a server that does may stand behind it",
         names: &[
             "scgi_allow_upstream",
@@ -333,7 +316,6 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert does not speak gRPC to its upstreams; nginx or Envoy do",
         names: &[
             "grpc_allow_upstream",
@@ -372,7 +354,6 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "tunnels for `CONNECT` requests to arbitrary hosts are a forward proxy's work",
         names: &[
             "tunnel_allow_upstream",
@@ -391,19 +372,27 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: true,
-        why: "this part of the HTTP core comes later",
-        names: &[
-            "add_header_inherit",
-            "add_trailer_inherit",
-            "auth_require",
-            "client_body_early_read",
-            "internal_redirect",
-            "post_action",
-        ],
+        why: "responses are not fetched in slices; what range a client asks for is what the upstream is asked for",
+        names: &["slice"],
     },
     Group {
-        planned: false,
+        why: "a block that has lines of its own says all of them; `include` puts the same lines into several blocks",
+        names: &["add_header_inherit", "add_trailer_inherit"],
+    },
+    Group {
+        why: "it belongs to nginx's commercial edition; `auth_request` asks a service who may pass",
+        names: &["auth_require"],
+    },
+    Group { why: "a request's body is read when whoever answers needs it", names: &["client_body_early_read"] },
+    Group {
+        why: "it belongs to nginx's commercial edition; `rewrite`, `try_files` and `error_page` redirect internally",
+        names: &["internal_redirect"],
+    },
+    Group {
+        why: "nginx itself does not document it; `mirror` sends a copy of a request elsewhere",
+        names: &["post_action"],
+    },
+    Group {
         why: "Culvert leaves response bodies as they are; the application or a server behind it may change them",
         names: &[
             "add_after_body",
@@ -432,7 +421,6 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert streams no media; a server for files or media may stand behind it",
         names: &[
             "f4f",
@@ -453,12 +441,10 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert is no file server to write to",
         names: &["create_full_put_path", "dav_access", "dav_methods", "min_delete_depth"],
     },
     Group {
-        planned: false,
         why: "Culvert runs no scripts; `map`, `auth_request` and the application itself do most of what they are used for",
         names: &[
             "js_access",
@@ -500,18 +486,12 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: false,
         why: "Culvert loads no modules; what it has of nginx's modules is built in, so the line can be left out",
         names: &["load_module"],
     },
+    Group { why: "raw TCP and UDP proxying is not what Culvert is for; nginx or HAProxy do it", names: &["stream"] },
+    Group { why: "mail proxying is not what Culvert is for; nginx does it", names: &["mail"] },
     Group {
-        planned: false,
-        why: "raw TCP and UDP proxying is not what Culvert is for; nginx or HAProxy do it",
-        names: &["stream"],
-    },
-    Group { planned: false, why: "mail proxying is not what Culvert is for; nginx does it", names: &["mail"] },
-    Group {
-        planned: false,
         why: "belongs inside `stream` or `mail`, which Culvert does not have",
         names: &[
             "auth_http",
@@ -522,6 +502,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "imap_auth",
             "imap_capabilities",
             "imap_client_buffer",
+            "max_commands",
             "max_errors",
             "mqtt",
             "mqtt_buffers",
@@ -574,10 +555,10 @@ pub(crate) const GROUPS: &[Group] = &[
             "zone_sync_ssl_verify",
             "zone_sync_ssl_verify_depth",
             "zone_sync_timeout",
+            "proxy_ssl_alpn",
         ],
     },
     Group {
-        planned: false,
         why: "it belongs to nginx's commercial edition",
         names: &[
             "api",
@@ -594,6 +575,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "client_id",
             "client_secret",
             "config_url",
+            "connect_timeout",
             "cookie_name",
             "deployment_context",
             "enforce_initial_report",
@@ -607,6 +589,9 @@ pub(crate) const GROUPS: &[Group] = &[
             "oidc_provider",
             "pkce",
             "post_logout_uri",
+            "proxy",
+            "proxy_password",
+            "proxy_username",
             "redirect_uri",
             "scope",
             "session_log",
@@ -614,6 +599,8 @@ pub(crate) const GROUPS: &[Group] = &[
             "session_log_zone",
             "session_store",
             "session_timeout",
+            "ssl_name",
+            "ssl_server_name",
             "state_path",
             "status",
             "status_format",
@@ -625,9 +612,13 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        planned: true,
-        why: "OpenTelemetry comes later",
+        why: "traces are not exported; `$request_id` and the timing variables of the log tie a request's lines together",
         names: &[
+            "batch_count",
+            "batch_size",
+            "endpoint",
+            "header",
+            "interval",
             "otel_exporter",
             "otel_resource_attr",
             "otel_service_name",
@@ -635,9 +626,10 @@ pub(crate) const GROUPS: &[Group] = &[
             "otel_span_name",
             "otel_trace",
             "otel_trace_context",
+            "trusted_certificate",
         ],
     },
-    Group { planned: false, why: "a tool for developing nginx itself", names: &["google_perftools_profiles"] },
+    Group { why: "a tool for developing nginx itself", names: &["google_perftools_profiles"] },
 ];
 
 /// Directives whose given argument asks for nothing, so that it is honoured as it stands.
@@ -653,6 +645,5 @@ pub(crate) fn check(directive: &Directive, group: &Group) -> Result<(), Fault> {
     if asks_nothing {
         return Ok(());
     }
-    let yet = if group.planned { " yet" } else { "" };
-    Err(Fault::new(format!("\"{name}\" directive is not supported by Culvert{yet}: {}", group.why)))
+    Err(Fault::new(format!("\"{name}\" directive is not supported by Culvert: {}", group.why)))
 }

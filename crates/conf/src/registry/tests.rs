@@ -36,6 +36,13 @@ fn no_name_stands_in_two_tables() {
 }
 
 #[test]
+fn every_directive_of_nginx_is_known() {
+    let index = include_str!("../../tests/nginx/directives.txt");
+    let unknown: Vec<&str> = index.lines().filter(|line| !line.starts_with('#') && meaning(line).is_none()).collect();
+    assert!(unknown.is_empty(), "neither supported nor refused: {unknown:?}");
+}
+
+#[test]
 fn two_rows_of_one_name_share_no_context() {
     for (index, row) in rows().enumerate() {
         for other in rows().skip(index + 1).filter(|other| other.name == row.name) {

@@ -11,7 +11,11 @@ use std::sync::Arc;
 pub(super) fn apply(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) {
     let Some(content_type) = head.headers.first("content-type").map(<[u8]>::to_vec) else { return };
     let (name, own) = take_apart(&content_type);
-    let Some(target) = target(exchange, &content_type, own.as_deref()) else { return };
+    let target = match dictated(exchange, head) {
+        Some(target) => target,
+        None => target(exchange, &content_type, own.as_deref()),
+    };
+    let Some(target) = target else { return };
     let settings = &exchange.location.filters.charset;
     let source = own.or_else(|| settings.source.as_ref().map(|source| text(exchange, source)));
     let Some(source) = source else { return set(head, &content_type, &target) };
@@ -36,6 +40,25 @@ pub(super) fn apply(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) 
             );
         }
     }
+}
+
+/// What the upstream says that it is to be (`X-Accel-Charset`): one that the configuration knows, or none.
+fn dictated(exchange: &Exchange, head: &OutHead) -> Option<Option<String>> {
+    // It goes with the response that says so, and as in nginx with what an X-Accel-Redirect puts in its place.
+    let goes_with = !head.is_own || exchange.upstream_headers.first("x-accel-redirect").is_some();
+    if !goes_with || exchange.location.proxy.response.ignore_headers.charset {
+        return None;
+    }
+    let name = exchange.upstream_headers.first("x-accel-charset").filter(|name| !name.is_empty())?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    if exchange.generation.config.http.charsets.names.contains(&name.to_ascii_lowercase()) {
+        return Some(Some(name));
+    }
+    exchange.log(
+        Level::Error,
+        format_args!("unknown charset \"{name}\" to override while reading response header from upstream"),
+    );
+    Some(None)
 }
 
 /// What it is to be, if anything.

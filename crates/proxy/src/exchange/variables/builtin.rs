@@ -137,6 +137,10 @@ impl Exchange {
             }
             Builtin::UpstreamConnectTime => self.put_tries(out, |attempt, out| put_time(out, attempt.connect_time)),
             Builtin::UpstreamHeaderTime => self.put_tries(out, |attempt, out| put_time(out, attempt.header_time)),
+            Builtin::UpstreamLastAddr => {
+                let last = self.tries.iter().rev().find(|attempt| attempt.endpoint().is_some());
+                last.is_some_and(|attempt| put_addr(attempt, out))
+            }
             Builtin::UpstreamLastServerName => put(out, self.last_server_name().map(str::as_bytes)),
             Builtin::UpstreamQueueTime => self.put_tries(out, |attempt, out| put_time(out, attempt.queue_time)),
             Builtin::UpstreamResponseLength => {
