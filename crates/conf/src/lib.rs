@@ -11,6 +11,7 @@ mod directives;
 mod include;
 mod lexer;
 mod parser;
+mod patterns;
 mod reference;
 mod registry;
 mod scope;
@@ -32,6 +33,7 @@ use directives::log::Formats;
 use directives::proxy_cache::Caches;
 use directives::zones::Zones;
 use parser::Parsed;
+use patterns::Patterns;
 use registry::{Contexts, Meaning};
 use scope::{Scope, World};
 use std::collections::HashMap;
@@ -92,6 +94,7 @@ pub fn load(options: &Options) -> Result<Loaded, Report> {
         maps: Vec::new(),
         tables: Default::default(),
         variables: Variables::default(),
+        patterns: Patterns::default(),
         formats: Formats::new(),
         zones: Zones::default(),
         caches: Caches::default(),

@@ -16,6 +16,7 @@ use crate::directives::no_effect;
 use crate::directives::proxy_cache::Caches;
 use crate::directives::unsupported;
 use crate::directives::zones::Zones;
+use crate::patterns::Patterns;
 use crate::registry::{self, Arity, Contexts, Meaning, Phase, Row};
 use crate::suggest::Suggestions;
 use crate::syntax::{Block, Directive};
@@ -39,6 +40,7 @@ pub(crate) struct World {
     pub(crate) maps: Vec<Map>,
     pub(crate) tables: Tables,
     pub(crate) variables: Variables,
+    pub(crate) patterns: Patterns,
     pub(crate) formats: Formats,
     pub(crate) zones: Zones,
     pub(crate) caches: Caches,

@@ -3,7 +3,6 @@
 use crate::diagnostic::Fault;
 use crate::syntax::Directive;
 use crate::units;
-use culvert_engine::pattern::Pattern;
 use std::time::Duration;
 
 impl Directive {
@@ -64,10 +63,5 @@ impl Directive {
             self.name()
         );
         Fault::at(number, message)
-    }
-
-    /// A regular expression that is (part of) the argument with this number.
-    pub(crate) fn pattern(&self, number: usize, source: &str, caseless: bool) -> Result<Pattern, Fault> {
-        Pattern::new(source, caseless).map_err(|error| Fault::at(number, format!("pcre2_compile() failed: {error}")))
     }
 }

@@ -100,7 +100,7 @@ fn disable(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
             "msie6" => msie6 = true,
             // nginx's own name for a switch that stock builds do not have.
             "degradation" => {}
-            source => patterns.push(directive.pattern(number, source, true)?),
+            source => patterns.push(scope.pattern(number, source, true)?),
         }
     }
     let gzip = &mut scope.filters().gzip;

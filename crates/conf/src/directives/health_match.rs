@@ -38,7 +38,7 @@ fn condition(scope: &mut Scope<'_>, line: &Directive) -> Result<Condition, Fault
     if line.block.is_some() {
         return Err(Fault::new("unexpected \"{\""));
     }
-    check_pattern(line)?;
+    check_pattern(scope, line)?;
     let words: Vec<&str> = line.args().iter().map(|word| word.text.as_str()).collect();
     let condition = match line.name() {
         "status" => Condition::status(&words),
@@ -51,11 +51,11 @@ fn condition(scope: &mut Scope<'_>, line: &Directive) -> Result<Condition, Fault
 }
 
 /// The expression of a line is looked at first, so that what is wrong with it is said as of any other.
-fn check_pattern(line: &Directive) -> Result<(), Fault> {
+fn check_pattern(scope: &mut Scope<'_>, line: &Directive) -> Result<(), Fault> {
     let number = line.args().len();
     match number.checked_sub(1).map(|operator| line.words[operator].text.as_str()) {
-        Some("~" | "!~") => line.pattern(number, line.arg(number), false).map(drop),
-        Some("~*" | "!~*") => line.pattern(number, line.arg(number), true).map(drop),
+        Some("~" | "!~") => scope.pattern(number, line.arg(number), false).map(drop),
+        Some("~*" | "!~*") => scope.pattern(number, line.arg(number), true).map(drop),
         _ => Ok(()),
     }
 }

@@ -98,8 +98,7 @@ fn compare(
             Ok(Condition::Equals { variable, value, negated: sign == "!=" })
         }
         "~" | "~*" | "!~" | "!~*" => {
-            let pattern = directive.pattern(number, operand, sign.ends_with('*'))?;
-            let assigns = scope.world.variables.assigns(directive, number, &pattern)?;
+            let (pattern, assigns) = scope.capturing(directive, number, operand, sign.ends_with('*'))?;
             Ok(Condition::Matches { variable, pattern, assigns, negated: sign.starts_with('!') })
         }
         _ => Err(Fault::at(sign_number, format!("unexpected \"{sign}\" in condition"))),

@@ -146,8 +146,7 @@ fn kind(scope: &mut Scope<'_>, directive: &Directive, head: &Head<'_>) -> Result
         Modifier::Prefix | Modifier::PrefixStopsRegex => LocationKind::Prefix,
         Modifier::Regex | Modifier::RegexCaseless => {
             let caseless = head.modifier == Modifier::RegexCaseless;
-            let pattern = directive.pattern(head.number, head.name, caseless)?;
-            let assigns = scope.world.variables.assigns(directive, head.number, &pattern)?;
+            let (pattern, assigns) = scope.capturing(directive, head.number, head.name, caseless)?;
             return Ok((LocationKind::Regex(pattern), assigns));
         }
     };

@@ -56,9 +56,7 @@ impl Lines {
             return self.set_default(value);
         }
         if let Some(source) = key.strip_prefix('~') {
-            let caseless = source.starts_with('*');
-            let pattern = line.pattern(0, source.strip_prefix('*').unwrap_or(source), caseless)?;
-            let assigns = scope.world.variables.assigns(line, 0, &pattern)?;
+            let (pattern, assigns) = scope.capturing_behind_tilde(line, 0, source)?;
             self.table.insert_pattern(pattern, assigns, value);
             return Ok(());
         }

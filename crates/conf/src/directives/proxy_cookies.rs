@@ -5,6 +5,7 @@ use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::{Scope, push};
 use crate::syntax::Directive;
+use culvert_engine::pattern::Pattern;
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -57,7 +58,10 @@ fn domain(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
         return Ok(());
     }
     let rule = match directive.arg(1).strip_prefix('~') {
-        Some(source) => regex(scope, directive, source, true)?,
+        Some(source) => {
+            let capturing = scope.capturing(directive, 1, source, true)?;
+            regex(scope, directive, capturing)?
+        }
         None => {
             let undotted = |number: usize| directive.arg(number).strip_prefix('.').unwrap_or(directive.arg(number));
             let from = scope.template_of(directive, 1, undotted(1))?;
@@ -76,8 +80,8 @@ fn path(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     }
     let rule = match directive.arg(1).strip_prefix('~') {
         Some(source) => {
-            let caseless = source.starts_with('*');
-            regex(scope, directive, source.strip_prefix('*').unwrap_or(source), caseless)?
+            let capturing = scope.capturing_behind_tilde(directive, 1, source)?;
+            regex(scope, directive, capturing)?
         }
         None => CookieRule::Text { from: scope.template(directive, 1)?, to: scope.template(directive, 2)? },
     };
@@ -86,9 +90,11 @@ fn path(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     Ok(())
 }
 
-fn regex(scope: &mut Scope<'_>, directive: &Directive, source: &str, caseless: bool) -> Result<CookieRule, Fault> {
-    let pattern = directive.pattern(1, source, caseless)?;
-    let assigns = scope.world.variables.assigns(directive, 1, &pattern)?;
+fn regex(
+    scope: &mut Scope<'_>,
+    directive: &Directive,
+    (pattern, assigns): (Pattern, Vec<(usize, usize)>),
+) -> Result<CookieRule, Fault> {
     Ok(CookieRule::Regex { pattern, to: scope.template(directive, 2)?, assigns })
 }
 
@@ -99,8 +105,7 @@ fn flags(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     }
     let cookie = match directive.arg(1).strip_prefix('~') {
         Some(source) => {
-            let pattern = directive.pattern(1, source, true)?;
-            let assigns = scope.world.variables.assigns(directive, 1, &pattern)?;
+            let (pattern, assigns) = scope.capturing(directive, 1, source, true)?;
             CookieName::Regex { pattern, assigns }
         }
         None => CookieName::Text(scope.template(directive, 1)?),

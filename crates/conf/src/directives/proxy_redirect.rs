@@ -35,9 +35,7 @@ fn rule(scope: &mut Scope<'_>, directive: &Directive) -> Result<RedirectRule, Fa
     let Some(source) = text.strip_prefix('~') else {
         return Ok(RedirectRule::Prefix(scope.template(directive, 1)?, scope.template(directive, 2)?));
     };
-    let caseless = source.starts_with('*');
-    let pattern = directive.pattern(1, source.strip_prefix('*').unwrap_or(source), caseless)?;
-    let assigns = scope.world.variables.assigns(directive, 1, &pattern)?;
+    let (pattern, assigns) = scope.capturing_behind_tilde(directive, 1, source)?;
     Ok(RedirectRule::Regex { pattern, replacement: scope.template(directive, 2)?, assigns })
 }
 

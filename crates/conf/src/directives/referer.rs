@@ -37,7 +37,7 @@ fn valid_referers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fa
     Ok(())
 }
 
-fn add(scope: &Scope<'_>, directive: &Directive, number: usize, referers: &mut Referers) -> Result<(), Fault> {
+fn add(scope: &mut Scope<'_>, directive: &Directive, number: usize, referers: &mut Referers) -> Result<(), Fault> {
     let text = directive.arg(number);
     match text {
         "" => return Err(Fault::at(number, "invalid referer \"\"")),
@@ -46,7 +46,7 @@ fn add(scope: &Scope<'_>, directive: &Directive, number: usize, referers: &mut R
         "server_names" => return add_server_names(scope, number, referers),
         "~" => return Err(Fault::at(number, "empty regex in \"~\"")),
         _ => match text.strip_prefix('~') {
-            Some(source) => referers.insert_pattern(directive.pattern(number, source, true)?),
+            Some(source) => referers.insert_pattern(scope.pattern(number, source, true)?),
             None => {
                 let slash = text.find('/');
                 let (host, path) = slash.map_or((text, None), |slash| (&text[..slash], Some(&text[slash..])));

@@ -98,8 +98,7 @@ fn rewrite(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     if text.is_empty() {
         return Err(Fault::at(2, "empty replacement"));
     }
-    let pattern = directive.pattern(1, directive.arg(1), false)?;
-    let assigns = scope.world.variables.assigns(directive, 1, &pattern)?;
+    let (pattern, assigns) = scope.capturing(directive, 1, directive.arg(1), false)?;
     let then = after(directive, text)?;
     let is_redirect = matches!(then, AfterRewrite::Redirect(_));
     let cut = cut_replacement(text, is_redirect);

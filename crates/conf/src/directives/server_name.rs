@@ -41,8 +41,7 @@ fn regex(scope: &mut Scope<'_>, directive: &Directive, number: usize, source: &s
     }
     // Host names are compared in lower case, so a pattern with capitals could otherwise never match.
     let caseless = source.bytes().any(|byte| byte.is_ascii_uppercase());
-    let pattern = directive.pattern(number, source, caseless)?;
-    let assigns = scope.world.variables.assigns(directive, number, &pattern)?;
+    let (pattern, assigns) = scope.capturing(directive, number, source, caseless)?;
     Ok(ServerName::Regex { pattern, source: directive.arg(number).to_owned(), assigns })
 }
 

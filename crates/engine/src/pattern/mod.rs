@@ -164,7 +164,8 @@ impl Pattern {
     }
 
     /// Whether a match takes time linear in the text, whatever the text is (but for a line feed at its end).
-    pub fn is_linear(&self) -> bool {
+    #[cfg(test)]
+    fn is_linear(&self) -> bool {
         matches!(self.program_for(b""), Program::Linear(_))
     }
 

@@ -16,7 +16,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Response};
 use std::collections::VecDeque;
-use std::fmt::{self, Display};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -62,18 +62,6 @@ struct Piece {
     /// Whether it came in a DATA frame, so that reading it opens the window again.
     is_data: bool,
 }
-
-/// What a server did to a stream, in nginx's words.
-#[derive(Debug)]
-struct Trouble(String);
-
-impl Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Trouble {}
 
 impl Stream {
     pub(super) fn new(send: SendRequest<Bytes>, place: Place, scheme: &'static str, connect: bool) -> Stream {
@@ -222,11 +210,11 @@ impl Stream {
             return error.raw_os_error().is_some().then_some(error);
         }
         let number = error.reason().map_or(0, u32::from);
-        Some(io::Error::other(Trouble(match (error.is_remote(), error.is_go_away()) {
+        Some(io::Error::other(match (error.is_remote(), error.is_go_away()) {
             (true, true) => format!("upstream sent goaway with error {number}"),
             (true, false) => format!("upstream rejected request with error {number}"),
             (false, _) => format!("upstream sent invalid HTTP/2 ({error})"),
-        })))
+        }))
     }
 
     /// Takes bytes of the head. Once it is whole, the request goes out.
@@ -282,7 +270,7 @@ impl Stream {
             let (mut rest, mut data) = (decoder.clone(), Vec::new());
             // Without room there may still be an end to tell, which needs none.
             let used = rest.decode(bytes, room.max(1), |part| data.extend_from_slice(part));
-            let used = used.map_err(|_| io::Error::other(Trouble("the request's body is badly framed".into())))?;
+            let used = used.map_err(|_| io::Error::other("the request's body is badly framed"))?;
             if data.len() > room {
                 match ready!(send.poll_capacity(cx)) {
                     Some(Ok(_)) => continue,
