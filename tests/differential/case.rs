@@ -13,6 +13,10 @@
 //!                              In front of the first case: for all cases of the config. Behind a case: for that one.
 //!                              Without this section it answers every request with its own name.
 //! == case: NAME                what the client does
+//! == test: NAME                what `-t` says about a configuration: the inside of a server, of an `http` block (with
+//!                              `server {`) or a whole file (with `http {`). Culvert says all that is wrong, nginx the
+//!                              first thing: that one is compared, its file and line, and every warning.
+//! == test bytes: NAME          the same with a file that is written as requests are, with escapes and CR LF
 //! == differs: REASON           how Culvert differs from nginx on purpose: the changed lines of the failure's diff
 //! ```
 //!
@@ -54,6 +58,8 @@ pub(crate) struct Case {
     pub(crate) methods: Vec<String>,
     pub(crate) backends: BTreeMap<String, Vec<Step>>,
     pub(crate) differs: Option<Differs>,
+    /// The whole configuration of a case that only asks what `-t` says about it.
+    pub(crate) tested: Option<Vec<u8>>,
 }
 
 /// What both gateways are started with.
@@ -165,6 +171,7 @@ impl Reader {
                 let config = self.shared.get_or_insert_with(|| Arc::new(std::mem::take(&mut self.config)));
                 self.cases.push(case(&self.group, place, section, config));
             }
+            "test" | "test bytes" => self.cases.push(tested(&self.group, place, section)),
             "file" => {
                 let text = section.lines.iter().map(|line| format!("{line}\n")).collect();
                 self.config.texts.insert(section.title.to_owned(), text);
@@ -183,6 +190,32 @@ impl Reader {
             }
             unknown => panic!("{place}: unknown section {unknown:?}"),
         }
+    }
+}
+
+/// A case for `-t`. What stands around its text stands on the first and the last line, so that line numbers stay.
+fn tested(group: &str, place: String, section: &Section<'_>) -> Case {
+    let bytes: Vec<u8> = match section.kind {
+        "test" => section.lines.join("\n").into_bytes(),
+        _ => section.lines.iter().flat_map(|line| unescape(line)).collect(),
+    };
+    let has = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
+    let (before, after): (&[u8], &[u8]) = match () {
+        () if has(b"http {") => (b"", b""),
+        () if has(b"server {") => (b"events {} http { ", b" }"),
+        () => (b"events {} http { server { ", b" } }"),
+    };
+    let whole = [before, &bytes, after].concat();
+    let config = Config { text: String::from_utf8_lossy(&whole).into_owned(), ..Config::default() };
+    Case {
+        name: format!("{group}::{}", section.title),
+        place,
+        config: Arc::new(config),
+        client: Vec::new(),
+        methods: Vec::new(),
+        backends: BTreeMap::new(),
+        differs: None,
+        tested: Some(whole),
     }
 }
 
@@ -219,7 +252,8 @@ fn case(group: &str, place: String, section: &Section<'_>, config: &Arc<Config>)
     let client = client_steps(&section.lines, &place);
     let name = format!("{group}::{}", section.title);
     let methods = methods(&client);
-    Case { name, place, config: Arc::clone(config), client, methods, backends: config.backends.clone(), differs: None }
+    let (config, backends) = (Arc::clone(config), config.backends.clone());
+    Case { name, place, config, client, methods, backends, differs: None, tested: None }
 }
 
 fn client_steps(lines: &[&str], place: &str) -> Vec<Step> {

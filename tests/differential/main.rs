@@ -16,6 +16,7 @@ mod case;
 mod files;
 mod observe;
 mod render;
+mod verdict;
 
 use case::Case;
 use culvert_testkit::Program;

@@ -3,6 +3,7 @@
 use crate::case::{Case, Step};
 use crate::files;
 use crate::render;
+use crate::verdict;
 use culvert_testkit::{Backend, Client, Conversation, Deadline, Gateway, Place, Program, Signal, parse_responses};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -42,6 +43,9 @@ const LOG_FORMAT: &str = r#"log_format case 'log: "$request" status=$status body
 /// Runs the case.
 pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
     let place = Place::new();
+    if let Some(config) = &case.tested {
+        return verdict::verdict(program, &place, config);
+    }
     for (name, contents) in &case.config.texts {
         place.write(name, contents);
     }

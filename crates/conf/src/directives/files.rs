@@ -125,13 +125,15 @@ fn disable_symlinks(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), 
     let (mut mode, mut from) = (None, None);
     for number in 1..=directive.args().len() {
         let text = directive.arg(number);
-        match text {
-            "off" | "on" | "if_not_owner" if mode.is_none() => mode = Some(text),
-            _ => match text.strip_prefix("from=") {
-                Some("") => return Err(Fault::at(number, format!("no path in \"{text}\" parameter"))),
-                Some(path) => from = Some(scope.template_of(directive, number, path)?),
-                None => return Err(directive.invalid_parameter(number)),
-            },
+        match (text, text.strip_prefix("from=")) {
+            ("off" | "on" | "if_not_owner", _) if mode.is_none() => mode = Some(text),
+            (_, Some("")) => return Err(Fault::at(number, format!("no path in \"{text}\" parameter"))),
+            (_, Some(path)) if from.is_none() => from = Some(scope.template_of(directive, number, path)?),
+            ("off" | "on" | "if_not_owner", _) | (_, Some(_)) => {
+                let message = format!("duplicate parameters \"{} {text}\"", directive.arg(1));
+                return Err(Fault::at(number, message));
+            }
+            _ => return Err(directive.invalid_parameter(number)),
         }
     }
     scope.files().symlinks = match (mode, from) {
@@ -142,9 +144,7 @@ fn disable_symlinks(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), 
         (Some("on"), from) => Symlinks::Refused(from),
         (Some("if_not_owner"), from) => Symlinks::OfSameOwner(from),
         (Some(_), None) => Symlinks::Followed,
-        (Some(_), Some(_)) => {
-            return Err(Fault::new("duplicate parameter \"from=\"".to_owned()));
-        }
+        (Some(_), Some(_)) => return Err(Fault::new("\"from=\" cannot be used with \"off\" parameter")),
     };
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `ngx_http_v2_module`: HTTP/2 towards clients.
 
+use super::no_effect;
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::Scope;
@@ -69,9 +70,6 @@ const FRAME_BYTES_MAX: usize = (1 << 24) - 1;
 /// nginx's state buffer, which a receive buffer has to be larger than.
 const STATE_BYTES: usize = 16;
 
-/// nginx's smallest pool: two of its pool headers.
-const POOL_BYTES_MIN: usize = 192;
-
 fn obsolete(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     let name = directive.name();
     let message = match REPLACEMENTS.iter().find(|(old, _)| *old == name) {
@@ -112,14 +110,7 @@ fn recv_buffer_size(_: &mut Scope<'_>, directive: &Directive) -> Result<(), Faul
 }
 
 fn pool_size(_: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let size = directive.size(1)?;
-    if size < POOL_BYTES_MIN {
-        return Err(Fault::at(1, format!("the pool size must be no less than {POOL_BYTES_MIN}")));
-    }
-    if !size.is_multiple_of(16) {
-        return Err(Fault::at(1, "the pool size must be a multiple of 16"));
-    }
-    Ok(())
+    no_effect::pool_size(directive)
 }
 
 fn streams_index_size(_: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {

@@ -22,6 +22,7 @@ pub(crate) const ROWS: &[Row] = &[
          they are dropped.",
     ),
     Row::new("keepalive_disable", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 2), keepalive_disable)
+        .repeats()
         .default("msie6")
         .doc(
             "Browsers whose connections are closed after each response: `msie6` (old MSIE, after a POST), `safari` (on \
@@ -98,7 +99,10 @@ fn early_hints(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault
 }
 
 fn keepalive_disable(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let mut disable = KeepaliveDisable { msie6: false, safari: false };
+    let mut disable = match scope.is_first(directive) {
+        true => KeepaliveDisable { msie6: false, safari: false },
+        false => scope.location.client.keepalive_disable,
+    };
     for (index, word) in directive.args().iter().enumerate() {
         match word.text.to_ascii_lowercase().as_str() {
             "none" => {}

@@ -31,8 +31,8 @@ pub(crate) enum Value {
     Number,
     /// A size in bytes.
     Size,
-    /// A size in bytes, of this many at least.
-    Pool(usize),
+    /// The size of one of nginx's pools.
+    Pool,
     /// One of a few sizes: powers of two, from 512 up to this one. The text is how nginx lists them.
     PowerOfTwo(usize, &'static str),
     /// A size that may pass a gigabyte.
@@ -74,10 +74,7 @@ impl Value {
             Value::Flag => directive.flag(1).map(drop),
             Value::Number => directive.number(1).map(drop),
             Value::Size => directive.size(1).map(drop),
-            Value::Pool(least) => match directive.size(1)? < least {
-                true => Err(Fault::at(1, format!("the pool size must be no less than {least}"))),
-                false => Ok(()),
-            },
+            Value::Pool => pool_size(directive),
             Value::PowerOfTwo(most, list) => power_of_two(directive, most, list),
             Value::OffsetOrOff if directive.arg(1) == "off" => Ok(()),
             Value::Offset | Value::OffsetOrOff => directive.offset(1).map(drop),
@@ -99,6 +96,21 @@ pub(crate) fn check(scope: &mut Scope<'_>, row: &'static NoEffect, directive: &D
         return Err(Fault::new(format!("\"{}\" directive is duplicate", row.name)));
     }
     row.value.check(scope, directive)
+}
+
+/// nginx's smallest pool: its head, and entries for two large pieces.
+const POOL_BYTES_MIN: usize = 112;
+
+/// Checks the size of a pool.
+pub(crate) fn pool_size(directive: &Directive) -> Result<(), Fault> {
+    let size = directive.size(1)?;
+    if size < POOL_BYTES_MIN {
+        return Err(Fault::at(1, format!("the pool size must be no less than {POOL_BYTES_MIN}")));
+    }
+    if !size.is_multiple_of(16) {
+        return Err(Fault::at(1, "the pool size must be a multiple of 16"));
+    }
+    Ok(())
 }
 
 fn power_of_two(directive: &Directive, most: usize, list: &str) -> Result<(), Fault> {
@@ -182,12 +194,7 @@ pub(crate) const ROWS: &[NoEffect] = &[
         Value::Flag,
         "A body in memory is always in one piece.",
     ),
-    row(
-        "connection_pool_size",
-        Contexts::HTTP_SERVER,
-        Value::Pool(112),
-        "Memory is not taken from pools per connection.",
-    ),
+    row("connection_pool_size", Contexts::HTTP_SERVER, Value::Pool, "Memory is not taken from pools per connection."),
     row(
         "debug_connection",
         Contexts::EVENTS,
@@ -246,7 +253,7 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("read_ahead", Contexts::HTTP_TO_LOCATION, Value::Size, FILES),
     row("referer_hash_bucket_size", Contexts::SERVER.and(Contexts::LOCATION), Value::Number, HASHES),
     row("referer_hash_max_size", Contexts::SERVER.and(Contexts::LOCATION), Value::Number, HASHES),
-    row("request_pool_size", Contexts::HTTP_SERVER, Value::Pool(112), "Memory is not taken from pools per request."),
+    row("request_pool_size", Contexts::HTTP_SERVER, Value::Pool, "Memory is not taken from pools per request."),
     row("send_lowat", Contexts::HTTP_TO_LOCATION, Value::Size, "nginx, too, ignores it on Linux."),
     row("sendfile", Contexts::HTTP_TO_IF, Value::Flag, FILES),
     row("sendfile_max_chunk", Contexts::HTTP_TO_LOCATION, Value::Size, FILES),

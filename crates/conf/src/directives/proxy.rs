@@ -78,6 +78,7 @@ pub(crate) const ROWS: &[Row] = &[
          file, reading from the upstream stops when the buffers are full.",
     ),
     Row::new("proxy_next_upstream", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), next_upstream)
+        .repeats()
         .default("error timeout")
         .doc(
             "When the next server is tried: `error`, `timeout`, `invalid_header`, `http_500`, `http_502`, `http_503`, \
@@ -140,7 +141,7 @@ fn buffers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
 }
 
 fn next_upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let mut on: Option<RetryOn> = None;
+    let mut on = (!scope.is_first(directive)).then_some(scope.location.proxy.next_upstream.on);
     for (index, word) in directive.args().iter().enumerate() {
         // nginx takes the word, which is about caches, and never acts on it.
         if word.text == "updating" {

@@ -28,6 +28,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("proxy_cache_lock_timeout", Arity::Exactly(1), time).default("5s").doc(WITHOUT),
     row("proxy_cache_max_range_offset", Arity::Exactly(1), |_, directive| directive.offset(1).map(drop)).doc(WITHOUT),
     row("proxy_cache_methods", Arity::AtLeast(1), |scope, directive| words(scope, directive, METHODS))
+        .repeats()
         .default("GET HEAD")
         .doc(WITHOUT),
     row("proxy_cache_min_uses", Arity::Exactly(1), |_, directive| directive.number(1).map(drop))
@@ -39,6 +40,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("proxy_cache_purge", Arity::AtLeast(1), templates).doc(WITHOUT),
     row("proxy_cache_revalidate", Arity::Flag, flag).default("off").doc(WITHOUT),
     row("proxy_cache_use_stale", Arity::AtLeast(1), |scope, directive| words(scope, directive, STALE))
+        .repeats()
         .default("off")
         .doc(WITHOUT),
     row("proxy_cache_valid", Arity::AtLeast(1), valid).repeats().doc(WITHOUT),

@@ -13,7 +13,7 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .default("off")
     .doc("Whether ranges of a response are served although the upstream does not say that it has any."),
-    Row::new("proxy_ignore_headers", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), ignore_headers).doc(
+    Row::new("proxy_ignore_headers", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), ignore_headers).repeats().doc(
         "Headers of the upstream's response that are not acted upon: `X-Accel-Redirect`, `X-Accel-Limit-Rate`, \
          `X-Accel-Buffering` and `X-Accel-Charset`; also `X-Accel-Expires`, `Expires`, `Cache-Control`, `Set-Cookie` \
          and `Vary`, which are about caches only.",
@@ -39,7 +39,10 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn ignore_headers(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    let mut ignored = crate::config::IgnoredHeaders::default();
+    let mut ignored = match scope.is_first(directive) {
+        true => crate::config::IgnoredHeaders::default(),
+        false => scope.location.proxy.response.ignore_headers,
+    };
     for (index, word) in directive.args().iter().enumerate() {
         let switch = ignored.switch(&word.text).ok_or_else(|| directive.invalid_word(index + 1))?;
         if std::mem::replace(switch, true) {

@@ -54,11 +54,13 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .doc("A file with pass phrases, one a line, that are tried on an encrypted key."),
     Row::new("proxy_ssl_protocols", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), |scope, directive| {
-        let (tls_1_2, tls_1_3) = ssl::protocols(scope, directive)?;
+        let before = (scope.proxy_tls().tls_1_2, scope.proxy_tls().tls_1_3);
+        let (tls_1_2, tls_1_3) = ssl::protocols(scope, directive, before)?;
         let tls = scope.proxy_tls();
         (tls.tls_1_2, tls.tls_1_3) = (tls_1_2, tls_1_3);
         Ok(())
     })
+    .repeats()
     .default("TLSv1.2 TLSv1.3")
     .doc("Which versions of TLS servers are offered: `TLSv1.2`, `TLSv1.3`."),
     Row::new("proxy_ssl_server_name", Contexts::HTTP_TO_LOCATION, Arity::Flag, |scope, directive| {

@@ -90,11 +90,13 @@ pub(crate) const ROWS: &[Row] = &[
     .default("off")
     .doc("Whether the server's order of cipher suites counts, and not the client's."),
     Row::new("ssl_protocols", Contexts::HTTP_SERVER, Arity::AtLeast(1), |scope, directive| {
-        let (tls_1_2, tls_1_3) = protocols(scope, directive)?;
+        let before = (scope.tls().tls_1_2, scope.tls().tls_1_3);
+        let (tls_1_2, tls_1_3) = protocols(scope, directive, before)?;
         let tls = scope.tls();
         (tls.tls_1_2, tls.tls_1_3) = (tls_1_2, tls_1_3);
         Ok(())
     })
+    .repeats()
     .default("TLSv1.2 TLSv1.3")
     .doc("Which versions of TLS are spoken: `TLSv1.2`, `TLSv1.3`. Older ones are broken and not offered: named beside newer ones \
           they give a warning, alone they are refused."),
@@ -226,9 +228,14 @@ pub(crate) fn ciphers(scope: &mut Scope<'_>, directive: &Directive) -> Result<Ar
     ))
 }
 
-/// Whether TLS 1.2 and TLS 1.3 are named.
-pub(crate) fn protocols(scope: &mut Scope<'_>, directive: &Directive) -> Result<(bool, bool), Fault> {
-    let (mut tls_1_2, mut tls_1_3, mut old) = (false, false, Vec::new());
+/// Whether TLS 1.2 and TLS 1.3 are named. `before` is what an earlier line of the same block says: such lines add to each other.
+pub(crate) fn protocols(
+    scope: &mut Scope<'_>,
+    directive: &Directive,
+    before: (bool, bool),
+) -> Result<(bool, bool), Fault> {
+    let (mut tls_1_2, mut tls_1_3) = if scope.is_first(directive) { (false, false) } else { before };
+    let mut old = Vec::new();
     for (index, word) in directive.args().iter().enumerate() {
         match word.text.as_str() {
             "TLSv1.2" => tls_1_2 = true,

@@ -13,6 +13,7 @@ pub(crate) const ROWS: &[Row] = &[Row::new(
         Ok(())
     },
 )
+.repeats()
 .doc(
     "Answers with four lines of numbers in nginx's form: open connections; connections accepted and handled, and requests, \
      since the start; how many connections read a request, write an answer (tunnels among them), and wait. nginx 1.7.4 and \
