@@ -2,8 +2,10 @@
 
 mod coding;
 mod conditions;
+mod date;
 mod ranges;
 
 pub use coding::takes_gzip;
-pub use conditions::{IfModifiedSince, Validators, Verdict, judge, parse_date};
+pub use conditions::{IfModifiedSince, Validators, Verdict, judge};
+pub use date::parse_date;
 pub use ranges::{Selection, if_range_holds, select};

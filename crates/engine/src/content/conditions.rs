@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110 section 13), evaluated in nginx's order.
 
+use super::parse_date;
 use crate::http1::Headers;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `if_modified_since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,12 +98,6 @@ fn strip_weak(tag: &[u8]) -> &[u8] {
 
 fn skip<'a>(text: &'a [u8], these: &[u8]) -> &'a [u8] {
     &text[text.iter().position(|b| !these.contains(b)).unwrap_or(text.len())..]
-}
-
-/// A date of HTTP in one of its three forms, in seconds since 1970 (RFC 9110 section 5.6.7).
-pub fn parse_date(text: &[u8]) -> Option<u64> {
-    let time: SystemTime = httpdate::parse_http_date(std::str::from_utf8(text).ok()?.trim()).ok()?;
-    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
 #[cfg(test)]

@@ -72,6 +72,33 @@ impl Headers {
         self.iter().filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
+    /// The first line that repeats one that may come once only: its name and value, and the value before.
+    ///
+    /// nginx's list. `Host` and those that delimit a body are looked at where they are read.
+    pub fn repeated(&self) -> Option<(&[u8], &[u8], &[u8])> {
+        const ONCE: [&[u8]; 8] = [
+            b"authorization",
+            b"content-range",
+            b"expect",
+            b"if-match",
+            b"if-modified-since",
+            b"if-none-match",
+            b"if-range",
+            b"if-unmodified-since",
+        ];
+        let mut seen = [None; ONCE.len()];
+        self.iter().find_map(|(name, value)| {
+            // Few headers begin like these.
+            let first = name.first()?.to_ascii_lowercase();
+            if !matches!(first, b'a' | b'c' | b'e' | b'i') {
+                return None;
+            }
+            let index = ONCE.iter().position(|once| name.eq_ignore_ascii_case(once))?;
+            let before = seen[index].replace(value)?;
+            Some((name, value, before))
+        })
+    }
+
     /// Keeps the lines for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let block = &self.block;

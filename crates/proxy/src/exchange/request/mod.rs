@@ -116,6 +116,12 @@ impl Request {
             return Err(refusal(494, MESSAGE));
         }
         self.read_host()?;
+        if let Some((name, value, before)) = self.head.headers.repeated() {
+            let line = |value| format!("\"{}: {}\"", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            let (second, first) = (line(value), line(before));
+            let message = format!("client sent duplicate header line: {second}, previous value: {first} {READING}");
+            return Err(refusal(400, message));
+        }
         self.body = body.map_err(|status| Refusal { status, message: None })?;
         match self.head.method() {
             b"CONNECT" => Err(refusal(405, "client sent CONNECT method while reading client request headers")),
@@ -147,7 +153,6 @@ impl Request {
     }
 
     fn read_host(&mut self) -> Result<(), Refusal> {
-        const READING: &str = "while reading client request headers";
         let mut hosts = self.head.headers.all("host");
         let header = hosts.next();
         let Some(text) = header else {
@@ -219,6 +224,9 @@ impl Request {
         self.id.get_or_init(|| format!("{:032x}", rand::random::<u128>()))
     }
 }
+
+/// What a request was being done with when it was refused for its headers.
+const READING: &str = "while reading client request headers";
 
 /// Why a request is refused.
 pub(super) struct Refusal {
