@@ -50,7 +50,7 @@ impl Exchange {
             error_sink: self.generation.error_sink(&location.error_logs),
             circumstances: self.circumstances().to_string().into(),
             connection: self.client.serial,
-            began,
+            began: began.into(),
             _seats: std::mem::take(&mut self.ledger.seats),
             open_before: milliseconds(began.saturating_duration_since(self.client.opened)),
             tried_after: milliseconds(tried.saturating_duration_since(began)),

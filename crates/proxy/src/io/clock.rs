@@ -4,7 +4,42 @@
 //! (`ngx_current_msec`).
 
 use std::cell::Cell;
+use std::num::NonZeroU64;
+use std::sync::LazyLock;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// A moment in 8 bytes, also where there may be none: what lives for hours by the thousand keeps its times as this and
+/// not as the 16 bytes of an [`Instant`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(NonZeroU64);
+
+/// Stamps count nanoseconds from [`BEFORE`] before this moment.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// 73 years: more than a machine has been up for, and as much again is left behind the epoch.
+const BEFORE: Duration = Duration::from_nanos(1 << 61);
+
+impl From<Instant> for Stamp {
+    fn from(instant: Instant) -> Stamp {
+        let since = match instant.checked_duration_since(*EPOCH) {
+            Some(after) => BEFORE.saturating_add(after),
+            None => BEFORE.saturating_sub(*EPOCH - instant),
+        };
+        let nanoseconds = since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into());
+        Stamp(NonZeroU64::new(nanoseconds).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+impl From<Stamp> for Instant {
+    fn from(stamp: Stamp) -> Instant {
+        let since = Duration::from_nanos(stamp.0.get());
+        match since.checked_sub(BEFORE) {
+            Some(after) => *EPOCH + after,
+            None => *EPOCH - (BEFORE - since),
+        }
+    }
+}
 
 #[derive(Clone, Copy)]
 enum Known {
@@ -47,7 +82,20 @@ pub(super) fn set(now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    #[test]
+    fn a_stamp_is_the_instant_that_it_was_made_of_and_takes_8_bytes() {
+        let epoch = *EPOCH;
+        let year = Duration::from_secs(365 * 86_400);
+        let moments =
+            [epoch - Duration::from_nanos(1), epoch, epoch + Duration::from_nanos(1), now(), epoch + 30 * year];
+        for moment in moments {
+            assert_eq!(Instant::from(Stamp::from(moment)), moment);
+        }
+        assert!(moments.map(Stamp::from).is_sorted());
+        assert!(Stamp::from(epoch + 30 * year) < Stamp::from(epoch + 31 * year));
+        assert_eq!(size_of::<Option<Stamp>>(), 8);
+    }
 
     #[test]
     fn the_clock_is_read_once_between_two_waits_and_each_time_where_nobody_tells_of_waits() {

@@ -4,12 +4,11 @@ use super::clock;
 use super::error_log::ErrorSink;
 use super::log_file::{self, LogFile};
 use crate::exchange::access::Seats;
-use crate::io::clock::now;
+use crate::io::clock::{Stamp, now};
 use culvert_conf::config::Escape;
 use culvert_engine::variable::Builtin;
 use culvert_engine::websocket::{Cause, Close, EndedBy, Summary};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// Appends a variable's value as `escape` has it; `None` is a value that does not exist.
 pub(crate) fn write_escaped(value: Option<&[u8]>, escape: Escape, out: &mut Vec<u8>) {
@@ -148,32 +147,77 @@ impl Late {
         })
     }
 
+    /// Its place in [`LATE`].
+    fn to_byte(self) -> u8 {
+        LATE.iter().position(|late| *late == self).map_or(TEXT_FOLLOWS, |at| at as u8)
+    }
+
+    fn from_byte(byte: u8) -> Option<Late> {
+        LATE.get(usize::from(byte)).copied()
+    }
+
     /// Whether the variable has one value for each upstream server that was tried.
     pub(crate) fn is_per_try(self) -> bool {
         matches!(self, Late::UpstreamBytesReceived | Late::UpstreamBytesSent | Late::UpstreamResponseTime)
     }
 }
 
-/// A tunnel's log line: its text, and where late values belong in it. Kept for hours, so it holds no spare room.
+/// What a part of a [`Line`] ends with where no late value follows.
+const TEXT_FOLLOWS: u8 = u8::MAX;
+
+/// All late values, so that a byte can stand for one.
+const LATE: [Late; 21] = [
+    Late::BodyBytesSent,
+    Late::BytesSent,
+    Late::ConnectionTime,
+    Late::Msec,
+    Late::RequestCompletion,
+    Late::RequestTime,
+    Late::TimeIso8601,
+    Late::TimeLocal,
+    Late::UpstreamBytesReceived,
+    Late::UpstreamBytesSent,
+    Late::UpstreamResponseTime,
+    Late::WebSocket(WebSocketFact::BytesReceived),
+    Late::WebSocket(WebSocketFact::BytesSent),
+    Late::WebSocket(WebSocketFact::CloseCause),
+    Late::WebSocket(WebSocketFact::CloseCode),
+    Late::WebSocket(WebSocketFact::CloseReason),
+    Late::WebSocket(WebSocketFact::ClosedBy),
+    Late::WebSocket(WebSocketFact::MessagesReceived),
+    Late::WebSocket(WebSocketFact::MessagesSent),
+    Late::WebSocket(WebSocketFact::PingRtt),
+    Late::WebSocket(WebSocketFact::Violations),
+];
+
+/// A tunnel's log line: its text, and where late values belong in it. Kept for hours, so it holds no spare room, and is in
+/// one piece.
 #[derive(Debug)]
 pub(crate) struct Line {
     file: Arc<LogFile>,
     escape: Escape,
-    text: Box<[u8]>,
-    late: Box<[(u32, Late)]>,
+    /// Again and again: the length of a text in two bytes, the text, and what follows it, as [`Late::to_byte`] has it.
+    parts: Box<[u8]>,
 }
 
 /// A [`Line`] in the making.
 #[derive(Debug, Default)]
 pub(crate) struct LineBuilder {
+    /// The parts that are complete.
+    parts: Vec<u8>,
+    /// The text of the next one.
     text: Vec<u8>,
-    late: Vec<(u32, Late)>,
 }
 
 impl LineBuilder {
     /// The finished line, for `file`; `escape` is for the late values.
     pub(crate) fn build(self, file: Arc<LogFile>, escape: Escape) -> Line {
-        Line { file, escape, text: self.text.into(), late: self.late.into() }
+        Line { file, escape, parts: self.parts_built() }
+    }
+
+    fn parts_built(mut self) -> Box<[u8]> {
+        self.end_part(None);
+        self.parts.into()
     }
 
     /// Appends what is known.
@@ -183,22 +227,46 @@ impl LineBuilder {
 
     /// Appends a place for what is not.
     pub(crate) fn push_late(&mut self, late: Late) {
-        let at = u32::try_from(self.text.len()).expect("a log line is bounded by the request head");
-        self.late.push((at, late));
+        self.end_part(Some(late));
+    }
+
+    /// Ends a part: what follows its text is a late value, or more text.
+    fn end_part(&mut self, late: Option<Late>) {
+        let mut texts = self.text.chunks(u16::MAX.into()).peekable();
+        loop {
+            let text = texts.next().unwrap_or_default();
+            let is_last = texts.peek().is_none();
+            self.parts.extend_from_slice(&(text.len() as u16).to_be_bytes());
+            self.parts.extend_from_slice(text);
+            self.parts.push(late.filter(|_| is_last).map_or(TEXT_FOLLOWS, Late::to_byte));
+            if is_last {
+                break;
+            }
+        }
+        self.text.clear();
     }
 }
 
 impl Line {
     fn write(&self, record: &Record, outcome: &TunnelOutcome) {
         log_file::append(&self.file, |out| {
-            let mut written = 0;
-            for &(at, late) in &self.late {
-                out.extend_from_slice(&self.text[written..at as usize]);
-                written = at as usize;
-                record.write_late(late, outcome, self.escape, out);
-            }
-            out.extend_from_slice(&self.text[written..]);
+            each_part(&self.parts, |text, late| {
+                out.extend_from_slice(text);
+                if let Some(late) = late {
+                    record.write_late(late, outcome, self.escape, out);
+                }
+            });
         });
+    }
+}
+
+/// Gives each text and the late value behind it.
+fn each_part(mut parts: &[u8], mut take: impl FnMut(&[u8], Option<Late>)) {
+    while let [high, low, rest @ ..] = parts {
+        let (text, rest) = rest.split_at(u16::from_be_bytes([*high, *low]).into());
+        let (then, rest) = rest.split_first().expect("the builder ends each part with this byte");
+        take(text, Late::from_byte(*then));
+        parts = rest;
     }
 }
 
@@ -227,7 +295,7 @@ pub(crate) struct Record {
     /// `$connection`.
     pub(crate) connection: u64,
     /// When the request began.
-    pub(crate) began: Instant,
+    pub(crate) began: Stamp,
     /// Where `limit_conn` counts it.
     pub(crate) _seats: Seats,
     /// For so many milliseconds the connection had been open by then.
@@ -249,7 +317,7 @@ impl Record {
     fn write_late(&self, late: Late, outcome: &TunnelOutcome, escape: Escape, out: &mut Vec<u8>) {
         let number =
             |number: u64, out: &mut Vec<u8>| out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        let lasted = now().duration_since(self.began).as_millis();
+        let lasted = now().duration_since(self.began.into()).as_millis();
         match late {
             Late::BodyBytesSent => number(outcome.client_sent.saturating_sub(self.head_bytes.into()), out),
             Late::BytesSent => number(outcome.client_sent, out),
@@ -268,5 +336,41 @@ impl Record {
                 write_escaped(found.then_some(&value[..]), escape, out);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use culvert_engine::variable::TABLE;
+
+    #[test]
+    fn every_late_value_has_a_byte_of_its_own() {
+        let late: Vec<_> = TABLE.iter().filter_map(|row| Late::of(row.builtin)).collect();
+        assert!(!late.is_empty());
+        for late in late {
+            assert_eq!(Late::from_byte(late.to_byte()), Some(late));
+        }
+        assert_eq!(Late::from_byte(TEXT_FOLLOWS), None);
+    }
+
+    #[test]
+    fn a_line_keeps_texts_of_any_length() {
+        let long = vec![b'x'; 3 * usize::from(u16::MAX) + 1];
+        let mut line = LineBuilder::default();
+        for late in [Late::RequestCompletion, Late::RequestCompletion] {
+            line.push_text(&long);
+            line.push_late(late);
+        }
+        line.push_late(Late::RequestCompletion);
+        line.push_text(&long[..usize::from(u16::MAX)]);
+        let line = line.parts_built();
+        let mut out = Vec::new();
+        each_part(&line, |text, late| {
+            out.extend_from_slice(text);
+            out.extend_from_slice(if late.is_some() { b"OK" } else { b"" });
+        });
+        let expected = [&long[..], b"OK", &long, b"OK", b"OK", &long[..usize::from(u16::MAX)]].concat();
+        assert!(out == expected, "{} bytes, {} expected", out.len(), expected.len());
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn survey(upstream: u64, peer: PeerId) -> Vec<Candidate<u64>> {
         let Some(tunnel) = machine.downcast_ref::<Tunnel>() else { return };
         let is_closing = tunnel.ending || tunnel.session.as_ref().is_some_and(|session| session.is_closing());
         if !is_closing && tunnel.pick.leads_to(upstream, peer) {
-            let (opened_at, active_at) = (tunnel.record.began.into_std(), tunnel.active_at().into_std());
+            let (opened_at, active_at) = (Instant::from(tunnel.record.began).into_std(), tunnel.active_at().into_std());
             found.push(Candidate { id, opened_at, active_at });
         }
     });

@@ -4,7 +4,7 @@ use super::fleet::Peer;
 use super::ports::{PortUse, Scarce};
 use super::sticky::Session;
 use super::{Endpoint, Upstream};
-use crate::io::clock::now;
+use crate::io::clock::{Stamp, now};
 use culvert_engine::balance::{Ending, PeerId, Request, Ticket, Tried};
 use culvert_engine::websocket::Summary;
 use std::net::IpAddr;
@@ -33,7 +33,7 @@ pub(crate) struct Pick {
     peer: Arc<Peer>,
     ticket: Ticket,
     /// When it was picked; of a tunnel, when it opened.
-    since: Instant,
+    since: Stamp,
     ending: Ending,
     is_tunnel: bool,
     is_over: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Pick {
 
 impl Pick {
     pub(super) fn new(upstream: Arc<Upstream>, peer: Arc<Peer>, ticket: Ticket) -> Pick {
-        let since = Instant::from_std(ticket.picked());
+        let since = Instant::from_std(ticket.picked()).into();
         peer.counts.picks.one();
         let (ending, is_tunnel, is_over) = (Ending::Abandoned, false, false);
         Pick { upstream, peer, ticket, since, ending, is_tunnel, is_over, port: None, session: None }
@@ -101,14 +101,14 @@ impl Pick {
         self.ending = Ending::Good;
         self.tell_answered();
         self.completed();
-        (self.port, self.is_tunnel, self.since) = (port, true, now());
+        (self.port, self.is_tunnel, self.since) = (port, true, now().into());
         self.peer.tunnels.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The tunnel has ended, as `summary` tells where its frames were read; `by_server` where they were not. Returns whether
     /// that was the failure that takes the peer out for a while.
     pub(crate) fn tunnel_ended(&mut self, summary: Option<&Summary>, by_server: bool) -> bool {
-        let lived = now().duration_since(self.since);
+        let lived = now().duration_since(self.since.into());
         let is_early = self.upstream.config.early_close.as_ref().is_some_and(|rule| match summary {
             Some(summary) => rule.counts(lived, summary),
             None => rule.counts_raw(lived, by_server),

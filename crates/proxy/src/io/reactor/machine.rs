@@ -3,6 +3,7 @@
 use super::slots::{Key, Slots};
 use super::wakers::waker;
 use super::{Owner, Registration, with_state};
+use crate::io::clock::Stamp;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,7 @@ struct Seated {
     /// `None` while it runs.
     machine: Option<Box<dyn Machine>>,
     /// Its one entry among the timers. It stays where it is when it turns out to come too early.
-    scheduled: Option<Instant>,
+    scheduled: Option<Stamp>,
 }
 
 /// The machines of a worker, and when to run them.
@@ -52,14 +53,14 @@ pub(super) struct Machines {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Timer {
-    due: Instant,
+    due: Stamp,
     machine: u64,
 }
 
 impl Machines {
     /// When the first timer comes.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.timers.first().map(|timer| timer.due)
+        self.timers.first().map(|timer| timer.due.into())
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Box<dyn Machine>> {
@@ -70,7 +71,7 @@ impl Machines {
 
     fn schedule(&mut self, key: Key, due: Instant) {
         let Some(seated) = self.seats.get_mut(key) else { return };
-        let machine = key.to_u64();
+        let (due, machine) = (Stamp::from(due), key.to_u64());
         if let Some(scheduled) = seated.scheduled {
             if scheduled <= due {
                 return;
@@ -78,7 +79,7 @@ impl Machines {
             self.timers.remove(&Timer { due: scheduled, machine });
         }
         seated.scheduled = Some(due);
-        let is_first = self.next_due().is_none_or(|first| due < first);
+        let is_first = self.timers.first().is_none_or(|first| due < first.due);
         self.timers.insert(Timer { due, machine });
         if let Some(keeper) = self.keeper.as_ref().filter(|_| is_first) {
             keeper.wake_by_ref();
@@ -87,7 +88,7 @@ impl Machines {
 
     /// Takes a timer whose time has come.
     fn pop_due(&mut self, now: Instant) -> Option<Key> {
-        let timer = *self.timers.first().filter(|timer| timer.due <= now)?;
+        let timer = *self.timers.first().filter(|timer| timer.due <= Stamp::from(now))?;
         self.timers.remove(&timer);
         let key = Key::from_u64(timer.machine);
         self.seats.get_mut(key)?.scheduled = None;
