@@ -52,6 +52,12 @@ impl Headers {
         self.lines.len()
     }
 
+    /// About how many bytes the lines take when they are written.
+    pub fn size(&self) -> usize {
+        const AROUND: usize = ": \r\n".len();
+        self.block.len() + self.lines.len() * AROUND
+    }
+
     /// Whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

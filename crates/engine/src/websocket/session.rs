@@ -1,7 +1,7 @@
 //! A WebSocket seen by the gateway: both directions, the heartbeat, the clocks and the end.
 //!
 //! ```text
-//!   Open ── a Close from both sides passed ──► Lingering ── both streams ended, or grace over ──► End
+//!   Open ── a Close from both sides passed ──► Lingering ── a stream ended, or grace over ──► End
 //!     │
 //!     └── limit, rate, forbidden bytes, ping timeout, idle, age, drain ──► Closing: each side gets a Close at the next
 //!            boundary of frames ── every echo came, or grace over ──► End
@@ -230,6 +230,12 @@ impl Session {
     /// a side has closed or ended its stream: it need not answer any more.
     pub fn tracks_idle(&self) -> bool {
         self.policy.ping.is_some() && Side::BOTH.into_iter().all(|side| self.can_be_pinged(side))
+    }
+
+    /// Whether a Close of both sides has passed: neither has anything more to say, so the end of one stream is the end of the
+    /// other (RFC 6455 section 7.1.1).
+    pub fn is_closed_by_both(&self) -> bool {
+        self.extra.as_ref().and_then(|extra| extra.closing.as_ref()).is_some_and(|closing| closing.is_lingering)
     }
 
     /// Whether the gateway closes it, or has: nothing more that the sides say is passed on.

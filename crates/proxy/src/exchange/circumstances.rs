@@ -1,6 +1,7 @@
 //! What an error log line says of the request that it is about.
 
 use super::{Exchange, route};
+use crate::io::address::write_ip;
 use crate::upstream::Endpoint;
 use culvert_conf::config::Level;
 use std::fmt::{self, Display};
@@ -27,34 +28,51 @@ pub(crate) struct Circumstances<'a>(&'a Exchange);
 impl Display for Circumstances<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exchange = self.0;
-        write!(f, ", client: ")?;
+        f.write_str(", client: ")?;
         match exchange.client.remote {
-            Some(addr) => write!(f, "{}", addr.ip().to_canonical())?,
-            None => write!(f, "unix:")?,
+            Some(addr) => write_ip(f, addr.ip().to_canonical())?,
+            None => f.write_str("unix:")?,
         }
-        write!(f, ", server: {}", route::name_of(&exchange.server))?;
+        f.write_str(", server: ")?;
+        f.write_str(&route::name_of(&exchange.server))?;
         let line = exchange.request.head.line();
         if !line.is_empty() {
-            write!(f, ", request: \"{}\"", String::from_utf8_lossy(line))?;
+            write_quoted(f, "request", line)?;
         }
         if exchange.is_subrequest {
-            write!(f, ", subrequest: \"{}\"", String::from_utf8_lossy(&exchange.request.uri))?;
+            write_quoted(f, "subrequest", &exchange.request.uri)?;
         }
-        if let Some(attempt) = exchange.tries.last().filter(|attempt| attempt.response_time.is_none()) {
-            let uri = String::from_utf8_lossy(&exchange.request.upstream_uri);
-            let scheme = if exchange.proxied_by_tls { "https" } else { "http" };
-            match attempt.endpoint() {
-                Some(Endpoint::Unix(path)) => write!(f, ", upstream: \"{scheme}://unix:{}:{uri}\"", path.display())?,
-                Some(endpoint) => write!(f, ", upstream: \"{scheme}://{endpoint}{uri}\"")?,
-                None => write!(f, ", upstream: \"{scheme}://{}{uri}\"", attempt.upstream.name)?,
-            }
-        }
+        self.write_upstream(f)?;
         if let Some(host) = exchange.request.head.headers.first("host") {
-            write!(f, ", host: \"{}\"", String::from_utf8_lossy(host))?;
+            write_quoted(f, "host", host)?;
         }
         if let Some(referrer) = exchange.request.head.headers.first("referer") {
-            write!(f, ", referrer: \"{}\"", String::from_utf8_lossy(referrer))?;
+            write_quoted(f, "referrer", referrer)?;
         }
         Ok(())
     }
+}
+
+impl Circumstances<'_> {
+    /// The server that is being tried.
+    fn write_upstream(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchange = self.0;
+        let trying = exchange.tries.last().filter(|attempt| attempt.response_time.is_none());
+        let Some(attempt) = trying else { return Ok(()) };
+        f.write_str(if exchange.proxied_by_tls { ", upstream: \"https://" } else { ", upstream: \"http://" })?;
+        match attempt.endpoint() {
+            Some(Endpoint::Unix(path)) => write!(f, "unix:{}:", path.display())?,
+            Some(endpoint) => endpoint.fmt(f)?,
+            None => f.write_str(&attempt.upstream.name)?,
+        }
+        f.write_str(&String::from_utf8_lossy(&exchange.request.upstream_uri))?;
+        f.write_str("\"")
+    }
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, name: &str, value: &[u8]) -> fmt::Result {
+    for part in [", ", name, ": \"", &String::from_utf8_lossy(value), "\""] {
+        f.write_str(part)?;
+    }
+    Ok(())
 }

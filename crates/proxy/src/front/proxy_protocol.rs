@@ -1,6 +1,7 @@
 //! The PROXY protocol's header in front of a connection (`listen … proxy_protocol`), read before anything else.
 
 use crate::exchange::ClientFacts;
+use crate::io::address::ip_text;
 use crate::io::reactor::Ready;
 use crate::io::{Socket, Transport};
 use crate::lifecycle::Shared;
@@ -67,7 +68,7 @@ async fn take(socket: &Socket) -> io::Result<Taken> {
 
 fn log(facts: &ClientFacts, shared: &Shared, level: Level, message: &str) {
     let name = |address: Option<SocketAddr>| address.map_or_else(|| "unix:".to_owned(), |address| address.to_string());
-    let client = facts.remote.map_or_else(|| "unix:".to_owned(), |address| address.ip().to_canonical().to_string());
+    let client = facts.remote.map_or_else(|| "unix:".to_owned(), |address| ip_text(address.ip()));
     let server = name(facts.local);
     let generation = shared.generation.load();
     let tail = format!(" while reading PROXY protocol, client: {client}, server: {server}");

@@ -1,6 +1,7 @@
 //! The I/O edge: the worker's reactor, one type for every kind of byte stream, the read buffer that a thread lends out, and
 //! deadlines.
 
+pub(crate) mod address;
 mod backlog;
 pub(crate) mod clock;
 mod deadline;

@@ -265,7 +265,8 @@ impl Drop for Live {
 
 /// Spawns a task that serves a connection; a drain waits for it.
 pub(crate) fn spawn_counted(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(Counted { task, _live: Live::begin() });
+    // Boxed, since a task is moved half a dozen times before it comes to rest.
+    tokio::spawn(Counted { task: Box::pin(task), _live: Live::begin() });
 }
 
 /// Spawns a task that serves one stream of a connection; a drain waits for it.

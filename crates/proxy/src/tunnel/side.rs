@@ -154,8 +154,16 @@ fn pump_now(
             };
         }
         if from.read_ended {
-            // A stream that is gone already needs no half-close; its own reads tell.
-            let _ = ready!(Pin::new(&mut to.io).poll_shutdown(cx));
+            if watch.as_ref().is_some_and(|(session, ..)| session.is_closed_by_both()) {
+                // The session ends both.
+                return Poll::Pending;
+            }
+            // Where both have ended, the close of a socket will do.
+            let is_over = to.read_ended && from.write_ended && to.io.socket().is_some();
+            if !is_over {
+                // A stream that is gone already needs no half-close; its own reads tell.
+                let _ = ready!(Pin::new(&mut to.io).poll_shutdown(cx));
+            }
             to.write_ended = true;
             continue;
         }

@@ -73,10 +73,11 @@ pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Conne
     }
 }
 
-/// Connects to the picked peer. The pick may be another one afterwards, on another address of the same server.
+/// Connects to the picked peer. What few connections need is boxed, so that the others have no room for it. The pick may be another one afterwards, on another address of the same server.
 pub(crate) async fn connect(pick: &mut Pick, tried: &Tried, way: &Way) -> Result<Connected, Unconnected> {
     let until = Instant::now() + way.connect_timeout;
-    let shared = if way.protocols == Protocols::Http1 { None } else { share(pick, tried, way, until).await? };
+    let shared =
+        if way.protocols == Protocols::Http1 { None } else { Box::pin(share(pick, tried, way, until)).await? };
     match shared {
         Some(connected) => Ok(connected),
         None => {
@@ -144,7 +145,7 @@ async fn secure(
     until: Instant,
 ) -> Result<(Transport, bool), ConnectError> {
     let Some(secure) = &way.secure else { return Ok((transport, way.protocols == Protocols::Http2)) };
-    match timeout_at(until, secure.handshake(transport, offer)).await {
+    match timeout_at(until, Box::pin(secure.handshake(transport, offer))).await {
         Ok(made) => made.map_err(ConnectError::Tls),
         Err(Elapsed { .. }) => Err(ConnectError::Timeout("SSL handshaking to upstream")),
     }
@@ -153,7 +154,7 @@ async fn secure(
 /// Opens a connection, by a race where that may help.
 async fn dial(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Transport, Unconnected> {
     if pick.upstream().fleet.is_dual() && until.duration_since(Instant::now()) > HEAD_START {
-        race(pick, tried, until, way).await
+        Box::pin(race(pick, tried, until, way)).await
     } else {
         within(timeout_at(until, open(pick.endpoint(), way)).await)
     }

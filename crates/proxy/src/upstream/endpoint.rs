@@ -1,5 +1,6 @@
 //! Where a peer listens.
 
+use crate::io::address::write_socket_addr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Inet(addr) => addr.fmt(f),
+            Endpoint::Inet(addr) => write_socket_addr(f, *addr),
             Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
             #[cfg(test)]
             Endpoint::Memory(name) => f.write_str(name),

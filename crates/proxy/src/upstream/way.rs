@@ -13,7 +13,7 @@ pub(crate) struct Way {
     /// What may be spoken.
     pub(super) protocols: Protocols,
     /// The request opens a WebSocket, which HTTP/2 has a form for if the server takes it (RFC 8441).
-    pub(super) is_websocket: bool,
+    pub(crate) is_websocket: bool,
     /// TLS, and as whom and to whom.
     pub(super) secure: Option<Secure>,
     /// What a server is offered on a connection of HTTP/1.

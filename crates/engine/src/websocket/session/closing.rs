@@ -125,8 +125,11 @@ impl Session {
     /// Whether the end waits for `side`: to tell it, or for its answer.
     fn awaits(&self, side: Side) -> bool {
         let Some(closing) = self.extra.as_ref().and_then(|extra| extra.closing.as_ref()) else { return false };
-        if closing.is_lingering || self.has_ended(side) || closing.dead == Some(side) {
-            return closing.is_lingering && !self.has_ended(side);
+        if closing.is_lingering {
+            return !Side::BOTH.into_iter().any(|side| self.has_ended(side));
+        }
+        if self.has_ended(side) || closing.dead == Some(side) {
+            return false;
         }
         self.owes_close(side) || self.was_told(side) && !self.direction(side).has_closed()
     }

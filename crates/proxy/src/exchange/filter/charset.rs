@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// Names the character set, and converts to it from another.
 pub(super) fn apply(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) {
+    if exchange.location.filters.charset.target.is_none() {
+        return;
+    }
     let Some(content_type) = head.headers.first("content-type").map(<[u8]>::to_vec) else { return };
     let (name, own) = take_apart(&content_type);
     let target = match dictated(exchange, head) {

@@ -24,6 +24,9 @@ pub(super) fn apply(exchange: &Exchange, head: &mut OutHead) {
             ExpiresRule::parse(&text, *from_modified).unwrap_or(ExpiresRule::Off)
         }
     };
+    if rule == ExpiresRule::Off {
+        return;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let modified = head.headers.first("last-modified").and_then(parse_date).map(|seconds| seconds as i64);
     let (expires, control) = match rule {

@@ -49,7 +49,7 @@ pub(super) async fn attempt<C: Client>(
     client: &mut C,
     job: &Job<'_>,
     pick: Pick,
-) -> Result<Answer, TryError> {
+) -> Result<Box<Answer>, TryError> {
     let (mut pick, mut connection, reused) = match reuse(&job.upstream, &pick, &job.way) {
         Some(connection) => (pick, connection, true),
         None => open(exchange, client, job, pick).await?,
@@ -67,7 +67,7 @@ pub(super) async fn attempt<C: Client>(
         Ok(head) => {
             exchange.note_head(&head);
             pick.said(head.status);
-            Ok(Answer { pick, connection, pump, head })
+            Ok(Box::new(Answer { pick, connection, pump, head }))
         }
         Err(HeadError::Upstream(failure, message)) => {
             let was_stale = reused && connection.received == 0 && failure == TryFailure::Error;

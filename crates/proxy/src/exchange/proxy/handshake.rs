@@ -55,8 +55,9 @@ fn is_handshake(exchange: &Exchange) -> bool {
 pub(super) fn purpose(exchange: &Exchange, wish: Wish) -> Purpose {
     match wish {
         Wish::None => Purpose::Plain,
-        _ if is_handshake(exchange) => Purpose::WebSocket,
-        _ => Purpose::Upgrade,
+        Wish::WebSocket => Purpose::WebSocket,
+        Wish::Forwarded if is_handshake(exchange) => Purpose::WebSocket,
+        Wish::Forwarded => Purpose::Upgrade,
     }
 }
 
@@ -132,11 +133,12 @@ pub(super) fn offer<'v>(settings: &WebSocketSettings, name: &[u8], value: &'v [u
     (!offered.is_empty()).then_some(Cow::Owned(offered))
 }
 
-/// What looks at the frames of the tunnel that the upstream has just agreed to; `None` where nothing is to.
-pub(super) fn session(exchange: &Exchange) -> Option<Session> {
+/// What looks at the frames of the tunnel that the upstream has just agreed to; `None` where nothing is to. The request was
+/// a `handshake` of RFC 6455, or was not.
+pub(super) fn session(exchange: &Exchange, handshake: bool) -> Option<Session> {
     let settings = &exchange.location.websocket;
     let answered = exchange.upstream_headers.first("upgrade");
-    if !settings.frames || !is_handshake(exchange) || !answered.is_some_and(|upgrade| has_token(upgrade, "websocket")) {
+    if !settings.frames || !handshake || !answered.is_some_and(|upgrade| has_token(upgrade, "websocket")) {
         return None;
     }
     let compressed = chose_deflate(&exchange.upstream_headers);

@@ -81,7 +81,11 @@ fn leave_body(exchange: &mut Exchange, body: RequestBody, was_read_on: bool) {
     }
 }
 
-async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &'a ProxyPass) -> Result<Job<'a>, Next> {
+async fn prepare<'a, C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    pass: &'a ProxyPass,
+) -> Result<Box<Job<'a>>, Next> {
     let upstream = target::resolve(exchange, pass).await?;
     let method = request_out::method(exchange)?;
     let body = body::read_ahead(exchange, client).await?;
@@ -108,11 +112,32 @@ async fn prepare<'a, C: Client>(exchange: &mut Exchange, client: &mut C, pass: &
     let way = source::settle(exchange, way);
     let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());
     let tries = 0;
-    Ok(Job { pass, upstream, wish, way, method, body, length, hints, bounds, key, binding, tried, again, began, tries })
+    // Boxed, as an answer is: they are handed from step to step, and each would be room in the future of each.
+    Ok(Box::new(Job {
+        pass,
+        upstream,
+        wish,
+        way,
+        method,
+        body,
+        length,
+        hints,
+        bounds,
+        key,
+        binding,
+        tried,
+        again,
+        began,
+        tries,
+    }))
 }
 
 /// Tries servers until one answers in a way that is to be passed on.
-async fn find_answer<C: Client>(exchange: &mut Exchange, client: &mut C, job: &mut Job<'_>) -> Result<Answer, Next> {
+async fn find_answer<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    job: &mut Job<'_>,
+) -> Result<Box<Answer>, Next> {
     loop {
         let pick = choose::server(exchange, client, job).await?;
         let answered = attempt(exchange, client, job, pick).await;
@@ -178,7 +203,7 @@ fn state(exchange: &Exchange, job: &Job<'_>, request_sent: bool, tries_made: u32
 }
 
 /// Passes an answer on, unless it is one that `proxy_next_upstream` would rather have from another server.
-fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Answer) -> Result<Answer, TryError> {
+fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Box<Answer>) -> Result<Box<Answer>, TryError> {
     if answer.head.status < 400 {
         return Ok(answer);
     }
@@ -189,7 +214,7 @@ fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Answer) -> Result<Ans
         return Ok(answer);
     }
     answer.pick.ends(failure.ending(true));
-    let (pick, message) = (answer.pick, String::new());
+    let (pick, message) = ((*answer).pick, String::new());
     Err(TryError::Failed(Box::new(FailedTry {
         pick,
         rival: None,

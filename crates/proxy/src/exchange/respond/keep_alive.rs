@@ -5,11 +5,13 @@ use crate::exchange::Exchange;
 /// Whether the location wants the connection of such a browser closed after its response.
 pub(super) fn is_disabled(exchange: &Exchange) -> bool {
     let disable = exchange.location.client.keepalive_disable;
-    if !disable.msie6 && !disable.safari {
+    // Nobody looks for the line in vain: by default this is about MSIE's POST requests only.
+    let msie6 = disable.msie6 && exchange.request.method() == b"POST";
+    if !msie6 && !disable.safari {
         return false;
     }
     let Some(agent) = exchange.request.head.headers.first("user-agent") else { return false };
-    disable.msie6 && exchange.request.method() == b"POST" && is_msie6(agent) || disable.safari && is_safari(agent)
+    msie6 && is_msie6(agent) || disable.safari && is_safari(agent)
 }
 
 /// MSIE 4 to 6, but for the one of Windows XP's second service pack, and no Opera that calls itself so.

@@ -1,5 +1,6 @@
 //! Values as text. What these return is whether there is a value.
 
+use crate::io::address::ip_text;
 use crate::observe::clock;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(super) fn put_time(out: &mut Vec<u8>, time: Option<Duration>) -> bool {
 
 pub(super) fn put_ip(out: &mut Vec<u8>, addr: Option<SocketAddr>) -> bool {
     match addr {
-        Some(addr) => put_some(out, addr.ip().to_canonical().to_string().as_bytes()),
+        Some(addr) => put_some(out, ip_text(addr.ip()).as_bytes()),
         None => put_some(out, b"unix:"),
     }
 }

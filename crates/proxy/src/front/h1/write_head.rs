@@ -6,11 +6,17 @@ use crate::exchange::reason;
 use crate::observe::clock;
 use culvert_engine::http1::{Headers, push_line, push_text};
 
+/// About what the lines take that are not among a head's own.
+const LINES_BYTES: usize = 192;
+
 /// Appends the head of a response; `keepalive_header` is the second parameter of `keepalive_timeout`.
 pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<u64>, out: &mut Vec<u8>) {
     let connection = connection(head.status, message.keep);
+    out.reserve(head.headers.size() + LINES_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(format!("{:03}", head.status).as_bytes());
+    out.extend_from_slice(
+        &[head.status / 100 % 10, head.status / 10 % 10, head.status % 10].map(|digit| b'0' + digit as u8),
+    );
     match &head.reason {
         Some(own) => push_text(out, own),
         None => {

@@ -32,10 +32,10 @@ pub(super) async fn relay<C: Client>(
     exchange: &mut Exchange,
     client: &mut C,
     job: &Job<'_>,
-    answer: Answer,
+    answer: Box<Answer>,
     passage: Passage,
 ) -> Next {
-    let Answer { mut pick, mut connection, mut pump, head } = answer;
+    let Answer { mut pick, mut connection, mut pump, head } = *answer;
     let Passage { length, part, mut chain, may_be_kept } = passage;
     let buffering = accel::buffering(exchange);
     let pace = if buffering { exchange.upstream_pace() } else { None };

@@ -19,7 +19,12 @@ use culvert_engine::balance::Ending;
 use culvert_engine::http1::{BodyLength, response_body};
 
 /// Passes the answer on.
-pub(super) async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
+pub(super) async fn deliver<C: Client>(
+    exchange: &mut Exchange,
+    client: &mut C,
+    job: &Job<'_>,
+    answer: Box<Answer>,
+) -> Next {
     if answer.head.status == 101 {
         return switch_protocols(exchange, client, job, answer);
     }
@@ -33,7 +38,7 @@ pub(super) async fn deliver<C: Client>(exchange: &mut Exchange, client: &mut C, 
     }
 }
 
-fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
+fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Box<Answer>) -> Next {
     if job.wish == Wish::None {
         return refuse(exchange, answer, "upstream sent unexpected 101");
     }
@@ -49,7 +54,7 @@ async fn relay_response<C: Client>(
     exchange: &mut Exchange,
     client: &mut C,
     job: &Job<'_>,
-    mut answer: Answer,
+    mut answer: Box<Answer>,
     length: BodyLength,
 ) -> Next {
     answer.pick.answered();
@@ -88,7 +93,7 @@ fn look_elsewhere(exchange: &mut Exchange, job: &Job<'_>, status: u16) -> Option
 }
 
 /// Ends the try whose response itself is not for the client. Without a body its connection is good for another request.
-fn let_go(exchange: &mut Exchange, job: &Job<'_>, answer: Answer, length: BodyLength, may_be_kept: bool) {
+fn let_go(exchange: &mut Exchange, job: &Job<'_>, answer: Box<Answer>, length: BodyLength, may_be_kept: bool) {
     exchange.close_try(answer.head.status);
     let has_no_body = matches!(length, BodyLength::None | BodyLength::Sized(0));
     if may_be_kept && has_no_body && !answer.pump.is_active() {
@@ -100,7 +105,7 @@ fn has_error_page(exchange: &Exchange, status: u16) -> bool {
     exchange.location.error_pages.iter().any(|page| page.status == status)
 }
 
-fn refuse(exchange: &mut Exchange, mut answer: Answer, message: &str) -> Next {
+fn refuse(exchange: &mut Exchange, mut answer: Box<Answer>, message: &str) -> Next {
     answer.pick.ends(Ending::Failed);
     exchange.log(Level::Error, format_args!("{message} while reading response header from upstream"));
     if answer.pick.finish() {

@@ -9,8 +9,8 @@ use culvert_conf::config::Level;
 use culvert_engine::http1::BodyLength;
 
 /// Passes the 101 on. The streams go on as a tunnel.
-pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
-    let Answer { mut pick, mut connection, head, .. } = answer;
+pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Box<Answer>) -> Next {
+    let Answer { mut pick, mut connection, head, .. } = *answer;
     pick.opens_tunnel(connection.port.take());
     exchange.upstream_headers = head.headers;
     let mut out = head::translate(exchange, job.pass, (head.status, &head.reason), BodyLength::None);
@@ -25,7 +25,7 @@ pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job
         to_client: exchange.location.send_timeout.into(),
         close: exchange.location.websocket.close_timeout.into(),
     };
-    let session = handshake::session(exchange);
+    let session = handshake::session(exchange, job.way.is_websocket);
     if exchange.location.websocket.log_open {
         exchange.log(Level::Info, "a WebSocket opened");
     }
