@@ -62,7 +62,7 @@ impl Lines {
         }
         let key = key.strip_prefix('\\').unwrap_or(key);
         self.table.insert_text(key, value).map_err(|error| match error {
-            MapKeyError::Conflicting => Fault::new(format!("conflicting parameter \"{key}\"")),
+            MapKeyError::Conflicting => Fault::new(format!("conflicting parameter \"{}\"", key.to_ascii_lowercase())),
             MapKeyError::InvalidHostname => Fault::new(format!("invalid hostname or wildcard \"{key}\"")),
         })
     }

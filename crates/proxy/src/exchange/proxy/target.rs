@@ -85,7 +85,8 @@ async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8])
         uri if uri.starts_with('?') => format!("/{uri}").into_bytes(),
         uri => uri.as_bytes().to_vec(),
     };
-    if let Some(known) = exchange.generation.upstreams.iter().find(|upstream| upstream.name == authority) {
+    let mut upstreams = exchange.generation.upstreams.iter();
+    if let Some(known) = upstreams.find(|upstream| upstream.name.eq_ignore_ascii_case(authority)) {
         return Ok(known.clone());
     }
     let endpoints = match endpoint_of(authority, &port) {

@@ -114,7 +114,7 @@ pub(in crate::exchange) fn refuse<C: Client>(exchange: &mut Exchange, client: &m
             Next::Close
         }
         BodyError::Malformed => {
-            exchange.log(Level::Info, "client sent invalid chunked body");
+            exchange.log(Level::Error, "client sent invalid chunked body");
             Next::Status(400)
         }
         BodyError::TooLarge => {

@@ -26,6 +26,7 @@ pub(super) fn send_head<C: Client>(
     if let Some(status) = exchange.forced_status {
         head.status = status;
         head.reason = None;
+        forget_body(&mut head);
     }
     if let Some(location) = exchange.redirect_to.take()
         && head.headers.first("location").is_none()
@@ -60,6 +61,17 @@ pub(super) fn send_head<C: Client>(
     sent.has_body = head.has_body;
     sent.headers = head.headers;
     Ok(delivery)
+}
+
+/// An `error_page` may give a status that has no body to a page that has one (RFC 9110 section 6.4.1).
+fn forget_body(head: &mut OutHead) {
+    head.has_body &= !matches!(head.status, 204 | 304);
+    if head.status == 204 {
+        head.content_length = None;
+        let is_of_body =
+            |name: &[u8]| [&b"content-type"[..], b"last-modified"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        head.headers.retain(|name, _| !is_of_body(name));
+    }
 }
 
 /// `Server`, and how built-in pages are signed, after `server_tokens`.

@@ -16,7 +16,7 @@ impl Exchange {
         }
         match family {
             Family::Arg => put(out, argument(&self.request.args, name)),
-            Family::Cookie => put(out, cookie(request, "cookie", name)),
+            Family::Cookie => put(out, request.all("cookie").find_map(|line| cookie(line, name))),
             Family::Http => put_header(out, request, name, if name == "cookie" { b"; " } else { b", " }),
             Family::ProxyProtocolTlv => {
                 let value = self.client.proxy.as_ref().and_then(|header| header.tlv(name));
@@ -29,7 +29,9 @@ impl Exchange {
                 let passes = takes && self.location.proxy.response.pass_trailers;
                 passes && put_header(out, &self.upstream_trailers, name, b", ")
             }
-            Family::UpstreamCookie => put(out, cookie(&self.upstream_headers, "set-cookie", name)),
+            Family::UpstreamCookie => {
+                put(out, self.upstream_headers.all("set-cookie").find_map(|line| set_cookie(line, name)))
+            }
             Family::UpstreamHttp => put_header(out, &self.upstream_headers, name, b", "),
             Family::UpstreamTrailer => put_header(out, &self.upstream_trailers, name, b", "),
         }
@@ -89,11 +91,17 @@ fn argument<'a>(args: &'a [u8], name: &str) -> Option<&'a [u8]> {
     })
 }
 
-/// The value of a cookie in any header of the name `header`.
-fn cookie<'a>(headers: &'a Headers, header: &'a str, name: &str) -> Option<&'a [u8]> {
-    headers.all(header).flat_map(|line| line.split(|&b| b == b';')).find_map(|pair| {
-        let (key, value) = pair.trim_ascii().split_at_checked(name.len())?;
-        key.eq_ignore_ascii_case(name.as_bytes()).then_some(())?;
-        value.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii_start)
-    })
+/// The value of a cookie in a line of `Cookie`. As in nginx, a comma parts cookies where one is looked for, and is a part of its
+/// value once it is found.
+fn cookie<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let starts = line.iter().enumerate().filter(|(_, b)| matches!(b, b';' | b',')).map(|(at, _)| at + 1);
+    std::iter::once(0).chain(starts).find_map(|start| set_cookie(&line[start..], name))
+}
+
+/// The value of a cookie in a line of `Set-Cookie`, which begins with it.
+fn set_cookie<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (key, rest) = line.trim_ascii_start().split_at_checked(name.len())?;
+    key.eq_ignore_ascii_case(name.as_bytes()).then_some(())?;
+    let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    value.split(|&b| b == b';').next()
 }

@@ -22,6 +22,20 @@ const HIDDEN: &[&str] = &[
 /// Headers that are about the hop to the upstream only, or that the front writes itself.
 const OWN: &[&str] = &["connection", "keep-alive", "transfer-encoding", "proxy-connection", "content-length"];
 
+/// Headers that mean one thing. Of several lines the first is passed on, as in nginx since 1.23: two readers must not take two
+/// different ones.
+const SINGLE: &[&str] = &[
+    "accept-ranges",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "refresh",
+];
+
 /// The head for the client, of a response with this status and this kind of body, whose headers the exchange has.
 pub(super) fn translate(
     exchange: &Exchange,
@@ -51,10 +65,27 @@ pub(super) fn translate(
         passes(&exchange.location, from, status, name)
             && !(forces_ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
     };
-    for (name, value) in from.iter().filter(|(name, _)| passes(name)) {
+    let mut seen = Seen::default();
+    for (name, value) in from.iter().filter(|(name, value)| seen.is_wanted(name, value) && passes(name)) {
         push(exchange, pass, name, value, &mut out.headers);
     }
     out
+}
+
+/// Which of `SINGLE` there were: a bit each.
+#[derive(Default)]
+struct Seen(u16);
+
+impl Seen {
+    /// Whether the line is none of `SINGLE`, or the first of its name. A type without a value is none.
+    fn is_wanted(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let Some(at) = SINGLE.iter().position(|single| name.eq_ignore_ascii_case(single.as_bytes())) else {
+            return true;
+        };
+        let is_first = self.0 & (1 << at) == 0;
+        self.0 |= 1 << at;
+        is_first && !(value.is_empty() && SINGLE[at] == "content-type")
+    }
 }
 
 /// Whether a header of the upstream's is for the client, too.
@@ -85,7 +116,7 @@ fn is_hidden(location: &Location, name: &[u8]) -> bool {
     let proxy = &location.proxy;
     let listed = |names: &[Box<str>]| names.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()));
     let built_in = || HIDDEN.iter().any(|hidden| name.eq_ignore_ascii_case(hidden.as_bytes()));
-    listed(&proxy.hide_headers) || (built_in() && !listed(&proxy.pass_headers))
+    !listed(&proxy.pass_headers) && (listed(&proxy.hide_headers) || built_in())
 }
 
 fn number(value: &[u8]) -> Option<u64> {

@@ -74,7 +74,8 @@ async fn relay_response<C: Client>(
             return Next::Status(status);
         }
     };
-    let passage = if exchange.is_head() && length != BodyLength::None {
+    let has_no_body = exchange.is_head() || matches!(exchange.sent.status, 204 | 304);
+    let passage = if has_no_body && length != BodyLength::None {
         // The client gets no body, so nobody reads the one that comes, nor uses its connection again.
         Passage { length: BodyLength::None, part: None, chain: None, may_be_kept: false }
     } else {
@@ -87,6 +88,11 @@ async fn relay_response<C: Client>(
 /// What answers in place of the response: an error page (`proxy_intercept_errors`), or the place that it names itself.
 fn look_elsewhere(exchange: &mut Exchange, job: &Job<'_>, status: u16) -> Option<Next> {
     if exchange.location.proxy.intercept_errors && status >= 300 && has_error_page(exchange, status) {
+        if status == 401 {
+            // The page in its place is still an answer that asks for credentials.
+            let challenge = exchange.upstream_headers.first("www-authenticate").map(<[u8]>::to_vec);
+            exchange.ledger.challenge = challenge.or(exchange.ledger.challenge.take());
+        }
         return Some(Next::Status(status));
     }
     accel::asks_for_redirect(exchange).then(|| accel::redirect(exchange, job.pass))
