@@ -22,6 +22,14 @@ fn a_quiet_test_of_a_good_configuration_says_nothing() {
 }
 
 #[test]
+fn a_quiet_test_keeps_warnings_to_itself() {
+    let config = "events {} http { server { listen 127.0.0.1:8081; server_name a a; return 204; } }";
+    let told = runs(&Place::new(), config, &["-t"]).stderr;
+    assert!(told.contains("[warn] conflicting server name \"a\""), "{told}");
+    assert_eq!(runs(&Place::new(), config, &["-t", "-q"]).stderr, "");
+}
+
+#[test]
 fn the_test_of_a_bad_configuration_names_the_place_and_exits_with_1() {
     let place = Place::new();
     let finished = runs(&place, "events {}\nhttp {\n    server { proxy_pas http://x; }\n}\n", &["-t"]);
