@@ -208,6 +208,7 @@ fn a_malformed_chunk_of_a_client_ends_its_request() {
     browser.says("zz\r\n");
     assert_eq!(browser.hears_response().status, 400);
     assert!(backend.has_heard_the_end());
+    world.log_says("client sent invalid chunked body");
 }
 
 #[test]
