@@ -205,6 +205,9 @@ impl Session {
         }
         self.note_end(from.into(), Cause::EndOfStream);
         if let Some(extra) = &mut self.extra {
+            if from == Side::Server {
+                extra.hasten_client(now);
+            }
             extra.wake(now);
         }
     }
