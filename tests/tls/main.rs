@@ -2,6 +2,7 @@
 //! `websockets`. With `CULVERT_TEST_STAND_IN=nginx` most of it asks the real nginx the same.
 
 mod clients;
+mod proxy_protocol;
 mod serving;
 mod sessions;
 mod stapling;

@@ -11,8 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What there is to run, each with the folders of the checkout that are a beginning for it as well.
-const TARGETS: [(&str, &[&str]); 4] =
-    [("frames", &[]), ("tunnel", &[]), ("http1", &[]), ("config", &["examples", "crates/conf/tests/golden"])];
+const TARGETS: [(&str, &[&str]); 5] = [
+    ("frames", &[]),
+    ("tunnel", &[]),
+    ("http1", &[]),
+    ("proxy_protocol", &[]),
+    ("config", &["examples", "crates/conf/tests/golden"]),
+];
 
 /// Counters for edges, a table of them, and the values that comparisons are made with.
 const INSTRUMENTATION: [&str; 6] = [
@@ -34,7 +39,7 @@ const USAGE: &str = "\
 Usage: cargo xtask fuzz [TARGET]... [--seconds N] [--replay FILE]
 
 Runs the fuzz targets one after another, each for N seconds (60 unless told): frames, tunnel,
-http1, config; without a TARGET all of them. What is learned stays in target/fuzz/corpus.
+http1, proxy_protocol, config; without a TARGET all of them. What is learned stays in target/fuzz/corpus.
 
   --seconds N      how long each target runs
   --replay FILE    runs one TARGET once, on an input that was found
