@@ -1,5 +1,6 @@
 //! Certificates, keys and lists of revoked certificates out of PEM, with nginx's words for what is wrong with them.
 
+use super::legacy_key;
 use crate::observe::error_log::os_error;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
@@ -88,12 +89,8 @@ pub(super) fn revocation_lists(pem: &[u8]) -> Result<Vec<CertificateRevocationLi
 
 fn private_key(pem: &[u8], passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, String> {
     let text = String::from_utf8_lossy(pem);
-    if text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(
-            "it is encrypted in OpenSSL's old way; \"openssl pkcs8 -topk8\" makes a PKCS #8 key of it, which may be \
-                    encrypted too"
-                .into(),
-        );
+    if text.contains(legacy_key::MARK) {
+        return legacy_key::decrypt(&text, passwords);
     }
     if let Some(start) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         return decrypt(&text[start..], passwords);

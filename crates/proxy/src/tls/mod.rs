@@ -7,6 +7,7 @@ mod certificates;
 mod facts;
 mod files;
 mod handshake;
+mod legacy_key;
 mod names;
 mod server;
 mod sessions;
