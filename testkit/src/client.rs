@@ -5,6 +5,7 @@ use crate::wire::{Endpoint, Wire};
 use socket2::SockAddr;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// A connected client.
@@ -43,6 +44,11 @@ impl Client {
             Endpoint::Unix(_) => socket.connect(&address)?,
         }
         Ok(Client { wire: Wire::new(socket, None) })
+    }
+
+    /// Speaks over one end of a pair of sockets, whose other end somebody else holds.
+    pub fn over(socket: UnixStream) -> Self {
+        Client { wire: Wire::new(socket.into(), None) }
     }
 
     /// Changes how long a single call may take; 10 seconds unless this was called.

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! == config: TITLE             the inside of an `http` block, or (without a `server` block) of a server at {address}:8080;
-//!                              `== config with errors:` compares the error log too
+//!                              `== config with errors:` compares the error log too; `== config over TLS:` and
+//!                              `== config over HTTP/2:` say what the clients of its cases speak
 //! == files                     what lies in {dir}, before the first case of a config: one line each, `PATH CONTENT`, or
 //!                              `PATH/` for a folder, `PATH -> TARGET` for a link, `PATH |` for a pipe; behind the path
 //!                              may stand `mode=0000`, `time=SECONDS` and `coding=gzip`
@@ -29,6 +30,10 @@
 //! A whole head that stands alone gets its empty line too (a backend's as
 //! well). `@raw` (at a backend `@now`) in front switches all that off. After its steps the client reads until the connection is closed.
 //!
+//! Over TLS the files of `secure.rs` lie in {dir}, `{certificate}` stands for the lines with the server's own, and a case may
+//! begin with `@tls`, followed by arguments of `openssl s_client`, or with `@plain`, to speak without TLS. How requests over
+//! HTTP/2 are written is told in `http2.rs`.
+//!
 //! | step | at the client | at a backend |
 //! |---|---|---|
 //! | `@response` | reads one response | |
@@ -40,6 +45,7 @@
 //! | `@hang` | | waits until the peer closes |
 //! | `@echo` | | sends back what it reads until the peer closes |
 
+use crate::http2::{self, Stream};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -53,6 +59,8 @@ pub(crate) struct Case {
     /// `PATH:LINE`.
     pub(crate) place: String,
     pub(crate) config: Arc<Config>,
+    /// What the client speaks.
+    pub(crate) speech: Speech,
     pub(crate) client: Vec<Step>,
     /// The methods of the requests that the client sends, in order.
     pub(crate) methods: Vec<String>,
@@ -62,12 +70,33 @@ pub(crate) struct Case {
     pub(crate) tested: Option<Vec<u8>>,
 }
 
+/// What a client speaks.
+#[derive(Debug)]
+pub(crate) enum Speech {
+    /// HTTP/1 in clear text.
+    Plain,
+    /// The same over TLS, with further arguments of `openssl s_client`.
+    Tls(Vec<String>),
+    /// HTTP/2 in clear text: the requests, one after another.
+    Http2(Vec<Stream>),
+}
+
+/// What the cases of a config speak, unless they say otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Over {
+    #[default]
+    Tcp,
+    Tls,
+    Http2,
+}
+
 /// What both gateways are started with.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     pub(crate) text: String,
     /// Whether error log lines are compared.
     pub(crate) errors: bool,
+    pub(crate) over: Over,
     /// The lines of `== files`.
     pub(crate) files: Vec<String>,
     backends: BTreeMap<String, Vec<Step>>,
@@ -161,9 +190,18 @@ struct Reader {
 impl Reader {
     fn take(&mut self, section: &Section<'_>, place: String) {
         match section.kind {
-            "config" | "config with errors" => {
-                let errors = section.kind.ends_with("errors");
-                self.config = Config { text: wrap(&section.lines.join("\n")), errors, ..Config::default() };
+            config if config.starts_with("config") => {
+                let (config, errors) = match config.strip_suffix(" with errors") {
+                    Some(config) => (config, true),
+                    None => (config, false),
+                };
+                let over = match config {
+                    "config" => Over::Tcp,
+                    "config over TLS" => Over::Tls,
+                    "config over HTTP/2" => Over::Http2,
+                    _ => panic!("{place}: unknown section {config:?}"),
+                };
+                self.config = Config { text: wrap(&section.lines.join("\n"), over), errors, over, ..Config::default() };
                 self.shared = None;
             }
             "files" => self.config.files.extend(section.lines.iter().map(|&line| line.to_owned())),
@@ -211,6 +249,7 @@ fn tested(group: &str, place: String, section: &Section<'_>) -> Case {
         name: format!("{group}::{}", section.title),
         place,
         config: Arc::new(config),
+        speech: Speech::Plain,
         client: Vec::new(),
         methods: Vec::new(),
         backends: BTreeMap::new(),
@@ -244,16 +283,42 @@ fn sections(text: &str) -> Vec<Section<'_>> {
 }
 
 /// A text without a `server` block is the inside of one.
-fn wrap(text: &str) -> String {
-    if text.contains("server {") { text.to_owned() } else { format!("server {{ listen {{address}}:8080;\n{text}\n}}") }
+fn wrap(text: &str, over: Over) -> String {
+    let more = match over {
+        Over::Tcp => ";",
+        Over::Tls => " ssl; {certificate}",
+        Over::Http2 => " http2;",
+    };
+    if text.contains("server {") {
+        text.to_owned()
+    } else {
+        format!("server {{ listen {{address}}:8080{more}\n{text}\n}}")
+    }
 }
 
 fn case(group: &str, place: String, section: &Section<'_>, config: &Arc<Config>) -> Case {
-    let client = client_steps(&section.lines, &place);
     let name = format!("{group}::{}", section.title);
-    let methods = methods(&client);
-    let (config, backends) = (Arc::clone(config), config.backends.clone());
-    Case { name, place, config, client, methods, backends, differs: None, tested: None }
+    let (speech, lines) = speech(&section.lines, config.over, &place);
+    let client = if config.over == Over::Http2 { Vec::new() } else { client_steps(lines, &place) };
+    let methods = match &speech {
+        Speech::Http2(streams) => streams.iter().map(Stream::method).collect(),
+        _ => methods(&client),
+    };
+    let backends = config.backends.clone();
+    let config = Arc::clone(config);
+    Case { name, place, config, speech, client, methods, backends, differs: None, tested: None }
+}
+
+/// What a case speaks, and its lines without the one that says so.
+fn speech<'a>(lines: &'a [&'a str], over: Over, place: &str) -> (Speech, &'a [&'a str]) {
+    let arguments = lines.first().and_then(|line| line.strip_prefix("@tls"));
+    match (over, arguments) {
+        (Over::Tcp, _) => (Speech::Plain, lines),
+        (Over::Http2, _) => (Speech::Http2(http2::streams(lines, place)), lines),
+        (Over::Tls, Some(words)) => (Speech::Tls(words.split_whitespace().map(str::to_owned).collect()), &lines[1..]),
+        (Over::Tls, None) if lines.first() == Some(&"@plain") => (Speech::Plain, &lines[1..]),
+        (Over::Tls, None) => (Speech::Tls(Vec::new()), lines),
+    }
 }
 
 fn client_steps(lines: &[&str], place: &str) -> Vec<Step> {

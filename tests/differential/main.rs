@@ -14,8 +14,10 @@
 
 mod case;
 mod files;
+mod http2;
 mod observe;
 mod render;
+mod secure;
 mod verdict;
 
 use case::Case;

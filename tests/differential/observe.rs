@@ -1,10 +1,11 @@
 //! Runs a case on one gateway and writes down all that can be seen from outside.
 
-use crate::case::{Case, Step};
-use crate::files;
-use crate::render;
-use crate::verdict;
-use culvert_testkit::{Backend, Client, Conversation, Deadline, Gateway, Place, Program, Signal, parse_responses};
+use crate::case::{Case, Over, Speech, Step};
+use crate::secure::Secured;
+use crate::{files, http2, render, secure, verdict};
+use culvert_testkit::{
+    Backend, Client, Conversation, Deadline, Gateway, Place, Program, Response, Signal, parse_responses,
+};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -49,6 +50,9 @@ pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
     for (name, contents) in &case.config.texts {
         place.write(name, contents);
     }
+    if case.config.over == Over::Tls {
+        secure::write_files(&place);
+    }
     let backends = start_backends(case, &place);
     files::write(&place, &case.config.files);
     let mut gateway = match Gateway::try_start(program, &place, &whole_config(case)) {
@@ -58,17 +62,19 @@ pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
             return Observation { lines, ..Observation::default() };
         }
     };
-    let received = converse(case, &place);
-    let methods: Vec<&str> = case.methods.iter().map(String::as_str).collect();
-    let (mut responses, rest) = parse_responses(&received.bytes, &methods);
+    let (mut responses, rest, ending) = converse_and_parse(case, &place);
     let unstopped = stop(&mut gateway);
     let shrunk = render::hide_gateway_names(&mut responses);
 
-    let mut lines = render::responses(&responses, &rest, received.ending);
+    let mut lines = render::responses(&responses, &rest, &ending);
     for (name, backend) in &backends {
         lines.extend(render::requests(name, &backend.requests(), &backend.connections()));
     }
-    lines.extend(render::log(&gateway.access_log(), &responses, &shrunk, case.sends_chunks()));
+    let log = render::log(&gateway.access_log(), &responses, &shrunk, case.sends_chunks());
+    match case.speech {
+        Speech::Http2(_) => lines.extend(log.iter().map(|line| render::without_request_length(line))),
+        _ => lines.extend(log),
+    }
     lines.extend(unstopped);
     if case.config.errors {
         lines.extend(render::errors(&gateway.error_log()));
@@ -82,7 +88,7 @@ pub(crate) fn observe(program: &Program, case: &Case) -> Observation {
 
 /// The configuration with what all cases share around it.
 fn whole_config(case: &Case) -> String {
-    let text = ports(&case.config.text);
+    let text = ports(&case.config.text).replace("{certificate}", secure::CERTIFICATE);
     format!(
         "worker_processes 1; events {{ worker_connections 256; }} http {{ {LOG_FORMAT}\n\
          access_log {{dir}}/access.log case; server_tokens off;\n{text}\n}}\n"
@@ -158,9 +164,28 @@ fn play_step(conversation: &mut Conversation, step: &Step) -> bool {
     }
 }
 
+/// What the client was answered: the responses, what is none, and how it ended.
+fn converse_and_parse(case: &Case, place: &Place) -> (Vec<Response>, Vec<u8>, String) {
+    let (client, secured) = match &case.speech {
+        Speech::Http2(streams) => {
+            let (responses, ending) = http2::converse(Client::connect(place.at(PORT)), streams, PATIENCE);
+            return (responses, Vec::new(), ending);
+        }
+        Speech::Plain => (Client::connect(place.at(PORT)), None),
+        Speech::Tls(arguments) => {
+            let (client, secured) = Secured::connect(place, PORT, arguments);
+            (client, Some(secured))
+        }
+    };
+    let received = converse(case, place, client);
+    let methods: Vec<&str> = case.methods.iter().map(String::as_str).collect();
+    let (responses, rest) = parse_responses(&received.bytes, &methods);
+    let alert = secured.map(Secured::alert).unwrap_or_default();
+    (responses, rest, format!("{}{alert}", received.ending))
+}
+
 /// Plays the client's script and reads until the gateway closes.
-fn converse(case: &Case, place: &Place) -> Received {
-    let mut client = Client::connect(place.at(PORT));
+fn converse(case: &Case, place: &Place, mut client: Client) -> Received {
     client.patience(PATIENCE);
     let mut received = Received::default();
     for (index, step) in case.client.iter().enumerate() {

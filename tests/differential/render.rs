@@ -149,6 +149,13 @@ fn log_line(line: &str, shrunk: Option<isize>) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Over HTTP/2, nginx's `$request_length` counts frames and compressed fields, which are nobody's promise.
+pub(crate) fn without_request_length(line: &str) -> String {
+    let hide =
+        |word: &str| if word.starts_with("request_length=") { "request_length=?".to_owned() } else { word.to_owned() };
+    line.split(' ').map(hide).collect::<Vec<_>>().join(" ")
+}
+
 /// The error log's lines from `[error]` upwards, from their level on and without process and connection numbers.
 pub(crate) fn errors(log: &str) -> Vec<String> {
     let serious = |line: &&str| ["[error]", "[crit]", "[alert]", "[emerg]"].iter().any(|level| line.contains(level));

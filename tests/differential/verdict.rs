@@ -27,7 +27,9 @@ pub(crate) fn verdict(program: &Program, place: &Place, config: &[u8]) -> Observ
     }
     lines.push(if output.status.success() { "it is good" } else { "it is refused" }.to_owned());
     let hide = |line: String| {
-        let line = without_place(&line).replace(&path.display().to_string(), "FILE").replace(&place.dir().display().to_string(), "DIR");
+        let line = without_place(&line)
+            .replace(&path.display().to_string(), "FILE")
+            .replace(&place.dir().display().to_string(), "DIR");
         line.replace(&place.address().to_string(), "ADDRESS")
     };
     Observation { lines: lines.into_iter().map(hide).collect(), complaints: said }
