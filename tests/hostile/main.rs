@@ -2,6 +2,7 @@
 //! everything else goes on unharmed.
 
 mod clients;
+mod disk;
 mod exhaustion;
 mod memory;
 mod upstreams;

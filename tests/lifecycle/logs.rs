@@ -40,3 +40,29 @@ fn usr1_reopens_the_logs_and_loses_no_line() {
 fn lines_of(file: &Path) -> usize {
     std::fs::read_to_string(file).unwrap_or_default().lines().count()
 }
+
+#[test]
+fn logs_whose_folder_is_gone_are_written_on_where_they_were() {
+    let world = world!(&site("worker_processes 1;", "hello"));
+    let (folder, moved) = (world.dir().join("logs"), world.dir().join("moved"));
+    std::fs::create_dir(&folder).expect("a writable directory");
+    let text = "http {
+         access_log {dir}/logs/access.log;
+         server { listen {address}:8080; location / { return 200 hi; } location = /up { access_log off; return 200 up; } }
+     }";
+    world.reload_until(text, "/up", "up");
+    std::fs::rename(&folder, &moved).expect("the folder is there");
+    signal(&world, Signal::SIGUSR1);
+    let line = world.error_log_shows("/logs/access.log\" failed (2: No such file or directory)");
+    assert!(line.contains("[emerg]"), "{line}");
+    assert_eq!(world.get("/").text(), "hi");
+    Deadline::default().until("a line", || (lines_of(&moved.join("access.log")) == 1).then_some(()));
+    std::fs::create_dir(&folder).expect("a writable directory");
+    signal(&world, Signal::SIGUSR1);
+    let log = folder.join("access.log");
+    Deadline::default().until("a new log file", || log.exists().then_some(()));
+    Deadline::default().until("a line in the new log", || {
+        assert_eq!(world.get("/").text(), "hi");
+        (lines_of(&log) > 0).then_some(())
+    });
+}

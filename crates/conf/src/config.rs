@@ -24,11 +24,11 @@ pub use access::{
     AccessRule, AccessSettings, ConnectionLimit, Geo, LimitExcept, LimitSettings, MirrorSettings, RealIpHeader,
     RealIpSettings, Refusal, RequestLimit, SecureLink, Split, Tables, Trusted, Zone,
 };
-pub use client::{ClientSettings, KeepaliveDisable, LingeringClose, SizeValue};
+pub use client::{BodyFile, ClientSettings, KeepaliveDisable, LingeringClose, SizeValue, TempPath};
 pub use files::{FileSettings, GzipStatic, ListingFormat, Root, RootKind, Symlinks};
 pub use filters::{
-    AddTrailer, CharsetSettings, Charsets, Expires, ExpiresRule, FilterSettings, GzipProxied, GzipSettings, SubPair,
-    SubSettings, Types,
+    AddTrailer, AdditionSettings, CharsetSettings, Charsets, Expires, ExpiresRule, FilterSettings, GzipProxied,
+    GzipSettings, SubPair, SubSettings, Types,
 };
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use http2::Http2Settings;

@@ -5,7 +5,7 @@ use crate::config::*;
 use crate::directives::limit_req::REFUSAL;
 use crate::directives::ssl;
 use crate::directives::websocket::CLOSE_TIMEOUT;
-use crate::directives::{charset, gzip, sub_filter, types_list};
+use crate::directives::{addition, charset, gzip, sub_filter, types_list};
 use bytes::Bytes;
 use culvert_engine::content::IfModifiedSince;
 use culvert_engine::retry::RetryOn;
@@ -106,7 +106,7 @@ pub(crate) fn location(options: &Options, error_logs: Arc<[ErrorLog]>) -> Locati
         uninitialized_variable_warn: true,
         resolver: None,
         resolver_timeout: Duration::from_secs(30),
-        client: Arc::new(client()),
+        client: Arc::new(client(options)),
         proxy: Arc::new(proxy()),
         files: Arc::new(files(options)),
         proxy_tls: Arc::new(proxy_tls()),
@@ -190,6 +190,11 @@ fn filters() -> FilterSettings {
             types: types_list::default(sub_filter::TYPES),
             keeps_last_modified: false,
         },
+        addition: AdditionSettings {
+            before: Arc::new([]),
+            after: Arc::new([]),
+            types: types_list::default(addition::TYPES),
+        },
         expires: Expires::Fixed(ExpiresRule::Off),
         trailers: Arc::new([]),
     }
@@ -231,8 +236,10 @@ fn proxy() -> ProxySettings {
     }
 }
 
-fn client() -> ClientSettings {
+fn client(options: &Options) -> ClientSettings {
     ClientSettings {
+        body_file: BodyFile::Never,
+        body_temp: Arc::new(TempPath { folder: options.prefix.join("client_body_temp"), levels: Vec::new() }),
         limit_rate: SizeValue::Fixed(0),
         limit_rate_after: SizeValue::Fixed(0),
         chunked_transfer_encoding: true,

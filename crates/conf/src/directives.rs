@@ -1,6 +1,7 @@
 //! All directives: one file per nginx module, a row each.
 
 pub(crate) mod access;
+pub(crate) mod addition;
 pub(crate) mod auth_basic;
 pub(crate) mod auth_request;
 pub(crate) mod autoindex;
@@ -52,6 +53,7 @@ pub(crate) mod ssl;
 pub(crate) mod ssl_ciphers;
 pub(crate) mod status;
 pub(crate) mod sub_filter;
+pub(crate) mod temp_path;
 pub(crate) mod try_files;
 pub(crate) mod types;
 pub(crate) mod types_list;
@@ -85,6 +87,7 @@ pub(crate) const MODULES: &[Module] = &[
     Module { name: "ngx_http_autoindex_module", rows: autoindex::ROWS },
     Module { name: "ngx_http_core_module: other methods", rows: limit_except::ROWS },
     Module { name: "ngx_http_access_module", rows: access::ROWS },
+    Module { name: "ngx_http_addition_module", rows: addition::ROWS },
     Module { name: "ngx_http_auth_basic_module", rows: auth_basic::ROWS },
     Module { name: "ngx_http_auth_request_module", rows: auth_request::ROWS },
     Module { name: "ngx_http_geo_module", rows: geo::ROWS },

@@ -110,7 +110,7 @@ builtins! {
     RemoteUser "remote_user" "The user name of Basic authentication.";
     Request "request" "The whole request line as the client sent it.";
     RequestBody "request_body" "The request's body, where it was read into memory.";
-    RequestBodyFile "request_body_file" "Always empty: no body of a request is written to a file.";
+    RequestBodyFile "request_body_file" "The file that the request's body was written to (`client_body_in_file_only`).";
     RequestCompletion "request_completion" "`OK` if the request was completed, else empty.";
     RequestFilename "request_filename" "The path of the file that the current URI stands for.";
     RequestId "request_id" "A unique identifier of the request: 16 random bytes in hexadecimal.";

@@ -1,6 +1,7 @@
 //! How a client's connection is treated once its location is known: rates, closing, keep-alive, interim answers.
 
 use culvert_engine::template::Template;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,32 @@ pub struct ClientSettings {
     pub keepalive_disable: KeepaliveDisable,
     /// `keepalive_min_timeout`: how long an idle connection is kept open whatever else happens.
     pub keepalive_min_timeout: Duration,
+    /// `client_body_in_file_only`.
+    pub body_file: BodyFile,
+    /// `client_body_temp_path`.
+    pub body_temp: Arc<TempPath>,
     /// `early_hints`: a 103 of the upstream is passed on where one of these is neither empty nor `0`.
     pub early_hints: Arc<[Template]>,
+}
+
+/// `client_body_in_file_only`: whether bodies of requests are written to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFile {
+    /// `off`: never.
+    Never,
+    /// `clean`: for as long as the request lasts.
+    Cleaned,
+    /// `on`: they stay.
+    Kept,
+}
+
+/// `client_body_temp_path`: where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TempPath {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How many letters the names of folders in folders have.
+    pub levels: Vec<usize>,
 }
 
 /// A number of bytes: known, or rendered per request.

@@ -17,6 +17,8 @@ pub struct FilterSettings {
     pub charset: CharsetSettings,
     /// `sub_filter` and its relations.
     pub sub: SubSettings,
+    /// `add_before_body` and its relations.
+    pub addition: AdditionSettings,
     /// `expires`.
     pub expires: Expires,
     /// `add_trailer`, in order.
@@ -138,6 +140,17 @@ pub struct SubPair {
     pub text: Template,
     /// What takes its place.
     pub replacement: Template,
+}
+
+/// `add_before_body` and its relations.
+#[derive(Debug, Clone)]
+pub struct AdditionSettings {
+    /// `add_before_body`: a URI; empty for none.
+    pub before: Arc<[u8]>,
+    /// `add_after_body`: a URI; empty for none.
+    pub after: Arc<[u8]>,
+    /// `addition_types`.
+    pub types: Types,
 }
 
 /// `expires`.

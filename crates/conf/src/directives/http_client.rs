@@ -1,10 +1,12 @@
 //! How a client's connection is treated: rates, closing, keep-alive, interim answers.
 
-use crate::config::{KeepaliveDisable, LingeringClose};
+use super::temp_path;
+use crate::config::{BodyFile, KeepaliveDisable, LingeringClose, TempPath};
 use crate::diagnostic::Fault;
 use crate::registry::{Arity, Contexts, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
+use std::sync::Arc;
 
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[
@@ -16,7 +18,16 @@ pub(crate) const ROWS: &[Row] = &[
     .doc("Whether a body of unknown length goes to an HTTP/1.1 client in chunks. `off` ends it by closing instead."),
     Row::new("client_body_in_file_only", Contexts::HTTP_TO_LOCATION, Arity::Exactly(1), body_in_file_only)
         .default("off")
-        .doc("Only `off`: no body of a request is ever written to a file."),
+        .doc(
+            "Whether the body of a request is written to a file before whoever answers is asked: `on` and the file stays, \
+             `clean` and it goes with the request. `$request_body_file` is its path. Otherwise no body is written to a file.",
+        ),
+    Row::new("client_body_temp_path", Contexts::HTTP_TO_LOCATION, Arity::Between(1, 4), body_temp_path)
+        .default("client_body_temp")
+        .doc(
+            "Where the files of `client_body_in_file_only` are: a folder, made at the start if it is missing, and how many letters the names of \
+             up to three levels of folders in it have.",
+        ),
     Row::new("early_hints", Contexts::HTTP_TO_LOCATION, Arity::AtLeast(1), early_hints).doc(
         "When a 103 (Early Hints) of the upstream is passed on: if one of the values is neither empty nor `0`. Without it \
          they are dropped.",
@@ -80,15 +91,21 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
-fn body_in_file_only(_: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
-    match directive.arg(1).to_ascii_lowercase().as_str() {
-        "off" => Ok(()),
-        "on" | "clean" => Err(Fault::at(
-            1,
-            "\"client_body_in_file_only\" is not supported by Culvert: no body of a request is ever written to a file",
-        )),
-        _ => Err(directive.invalid_word(1)),
-    }
+fn body_in_file_only(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
+    scope.client().body_file = match directive.arg(1).to_ascii_lowercase().as_str() {
+        "off" => BodyFile::Never,
+        "on" => BodyFile::Kept,
+        "clean" => BodyFile::Cleaned,
+        _ => return Err(directive.invalid_word(1)),
+    };
+    Ok(())
+}
+
+fn body_temp_path(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
+    let levels = temp_path::levels(directive)?;
+    let folder = scope.path(directive.arg(1));
+    scope.client().body_temp = Arc::new(TempPath { folder, levels });
+    Ok(())
 }
 
 fn early_hints(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {

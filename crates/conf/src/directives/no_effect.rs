@@ -81,7 +81,7 @@ impl Value {
             Value::Milliseconds => directive.milliseconds(1).map(drop),
             Value::Seconds => units::seconds(directive.arg(1)).map(drop).ok_or_else(|| directive.invalid_value(1)),
             Value::Buffers => buffers(directive),
-            Value::TempPath => temp_path(directive),
+            Value::TempPath => super::temp_path::levels(directive).map(drop),
             Value::Word(words) if words.contains(&directive.arg(1)) => Ok(()),
             Value::Word(_) => Err(directive.invalid_word(1)),
             Value::Aio => aio(scope, directive),
@@ -125,21 +125,6 @@ fn buffers(directive: &Directive) -> Result<(), Fault> {
     units::number(directive.arg(1)).filter(|&number| number > 0).ok_or_else(|| directive.invalid_value(1))?;
     units::size(directive.arg(2)).filter(|&size| size > 0).ok_or_else(|| directive.invalid_value(2))?;
     Ok(())
-}
-
-/// The names of subfolders have so many letters in all, at most.
-const TEMP_PATH_LETTERS_MAX: u64 = 10;
-
-fn temp_path(directive: &Directive) -> Result<(), Fault> {
-    let mut letters: u64 = 0;
-    for number in 2..=directive.args().len() {
-        let level = units::number(directive.arg(number)).filter(|&level| level > 0);
-        letters = letters.saturating_add(level.ok_or_else(|| directive.invalid_value(number))?);
-    }
-    match letters > TEMP_PATH_LETTERS_MAX {
-        true => Err(directive.invalid_value(directive.args().len())),
-        false => Ok(()),
-    }
 }
 
 fn aio(scope: &Scope<'_>, directive: &Directive) -> Result<(), Fault> {
@@ -187,7 +172,6 @@ pub(crate) const ROWS: &[NoEffect] = &[
     row("accept_mutex_delay", Contexts::EVENTS, Value::Milliseconds, EVENTS),
     row("aio", Contexts::HTTP_TO_LOCATION, Value::Aio, FILES),
     row("aio_write", Contexts::HTTP_TO_LOCATION, Value::Flag, SPILL),
-    row("client_body_temp_path", Contexts::HTTP_TO_LOCATION, Value::TempPath, SPILL),
     row(
         "client_body_in_single_buffer",
         Contexts::HTTP_TO_LOCATION,

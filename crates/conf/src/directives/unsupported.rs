@@ -393,11 +393,8 @@ pub(crate) const GROUPS: &[Group] = &[
         names: &["post_action"],
     },
     Group {
-        why: "Culvert leaves response bodies as they are; the application or a server behind it may change them",
+        why: "Culvert does not look into pages and pictures; the application or a server behind it may change them",
         names: &[
-            "add_after_body",
-            "add_before_body",
-            "addition_types",
             "image_filter",
             "image_filter_buffer",
             "image_filter_interlace",

@@ -83,6 +83,8 @@ pub(crate) struct Exchange {
     redirect_to: Option<Vec<u8>>,
     /// `$limit_rate`, where a `set` gave it a value: bytes per second, 0 for no limit.
     limit_rate: Option<u64>,
+    /// What is added to the body of the response that comes next.
+    additions: Option<Box<filter::Additions>>,
     /// Bytes that went into and came out of the compressor.
     gzip_ratio: Option<(u64, u64)>,
     /// The length of what a 416 found no part of.
@@ -246,6 +248,7 @@ impl Exchange {
             upstream_is_lost: false,
             redirect_to: None,
             limit_rate: None,
+            additions: None,
             gzip_ratio: None,
             unsatisfied_length: None,
             redirected_after: 0,

@@ -1,5 +1,6 @@
 //! From a configuration to running workers, through reloads, to the end.
 
+mod body_folders;
 mod generation;
 #[cfg(test)]
 pub(crate) mod in_memory;

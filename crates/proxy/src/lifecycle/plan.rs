@@ -1,7 +1,7 @@
 //! A plan is a configuration whose names are resolved and whose files are open: what `-t` checks and a start needs.
 
 use super::generation::Named;
-use super::{Generation, Site, privileges};
+use super::{Generation, Site, body_folders, privileges};
 use crate::exchange::access::Zones;
 use crate::listen::{self, Address};
 use crate::observe::error_log::ErrorSink;
@@ -50,6 +50,7 @@ impl Plan {
         if privileges::is_root() {
             errors.extend(privileges::check(config.main.user.as_ref()).err());
         }
+        errors.extend(body_folders::make(&config));
         let client_tls = plan_client_tls(&config, &mut errors);
         let upstreams = plan_upstreams(&config, &client_tls, before, &mut errors);
         let listens = plan_listens(&config, &mut errors, &mut warnings);

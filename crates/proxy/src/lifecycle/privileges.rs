@@ -45,6 +45,11 @@ pub(super) fn check(user: Option<&User>) -> Result<(), String> {
     user.map_or(Ok(()), |user| account(Some(user)).map(|_| ()))
 }
 
+/// The numbers of `user` and its group.
+pub(super) fn ids(user: Option<&User>) -> Result<(u32, u32), String> {
+    account(user).map(|(uid, gid, _)| (uid.as_raw(), gid.as_raw()))
+}
+
 fn account(user: Option<&User>) -> Result<(Uid, Gid, String), String> {
     let name = user.map_or(DEFAULT_ACCOUNT, |user| &user.name);
     let place = user.map(|user| format!(" in {}", user.place)).unwrap_or_default();

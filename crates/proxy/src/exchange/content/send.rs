@@ -38,6 +38,7 @@ pub(in crate::exchange) async fn send<C: Client>(
     head: OutHead,
     content: Content,
 ) -> Next {
+    filter::fetch_additions(exchange, client, &head).await;
     let mut delivery = match respond::send_head(exchange, client, head) {
         Ok(delivery) => delivery,
         Err(status) => return Next::Status(status),

@@ -17,7 +17,9 @@ pub(in crate::exchange) fn takes_gzip(exchange: &Exchange, head: &OutHead) -> bo
     // A pattern that gives up on a hostile header has matched it.
     let is_disabled =
         |agent: &[u8]| settings.disabled_for.iter().any(|pattern| pattern.is_match(agent).unwrap_or(true));
-    request.headers.first("accept-encoding").is_some_and(content::takes_gzip)
+    // What becomes a part of another response is compressed with it.
+    !exchange.is_subrequest
+        && request.headers.first("accept-encoding").is_some_and(content::takes_gzip)
         && (request.minor > 0 || settings.http_1_0)
         && !(settings.disabled_for_msie6 && agent.is_some_and(is_msie6))
         && (request.headers.first("via").is_none() || proxies_may(settings, &request.headers, head))

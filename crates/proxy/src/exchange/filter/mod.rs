@@ -1,6 +1,7 @@
 //! What happens to every response between whoever makes it and the client, in nginx's order: conditions, added headers, what
 //! changes the body, ranges. A response that nothing here applies to pays for a few comparisons.
 
+mod addition;
 mod chain;
 mod charset;
 mod compress;
@@ -11,6 +12,7 @@ mod headers;
 mod ranges;
 mod substitute;
 
+pub(super) use addition::{Parts as Additions, fetch as fetch_additions};
 pub(super) use chain::Chain;
 pub(super) use filtered::{Filtered, complete};
 pub(super) use gzip_ok::takes_gzip;
@@ -31,7 +33,10 @@ pub(super) struct Delivery {
 
 /// Applies all filters to `head`. An error is the status of the response that takes the place of this one.
 pub(super) fn apply(exchange: &mut Exchange, head: &mut OutHead) -> Result<Delivery, u16> {
-    if head.is_own && head.status == 200 {
+    if exchange.is_subrequest {
+        // What is asked for on behalf of another response is asked for whole.
+        head.ranges = RangeUse::None;
+    } else if head.is_own && head.status == 200 {
         check_conditions(exchange, head)?;
     }
     head.note_coding();
@@ -54,10 +59,18 @@ fn change_body(exchange: &mut Exchange, head: &mut OutHead, chain: &mut Chain) {
     compress::gunzip(exchange, head, chain);
     substitute::apply(exchange, head, chain);
     charset::apply(exchange, head, chain);
+    addition::apply(exchange, head, chain);
     compress::gzip(exchange, head, chain);
     if head.varies && exchange.location.filters.gzip.vary {
         head.headers.push(b"Vary", b"Accept-Encoding");
     }
+}
+
+/// Whether the client gets the response itself, and not just the word that it has it already.
+fn conditions_hold(exchange: &Exchange, head: &OutHead) -> bool {
+    let mode = exchange.location.files.if_modified_since;
+    let is_send = || matches!(judge(&exchange.request.head.headers, &validators(head), mode), Verdict::Send);
+    !head.is_own || is_send()
 }
 
 /// Whether the client has it already, or wants another state of it than there is.

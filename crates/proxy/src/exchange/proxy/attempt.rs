@@ -2,7 +2,7 @@
 
 use super::relay::{self, HeadError};
 use super::{Job, request_out};
-use crate::exchange::request::body::{self, Pump, RequestBody};
+use crate::exchange::request::body::{self, Pump};
 use crate::exchange::{Client, Exchange, Next};
 use crate::io::Unbound;
 use crate::observe::error_log::{failure, os_error};
@@ -94,7 +94,7 @@ async fn open<C: Client>(
 ) -> Result<(Pick, Connection, bool), TryError> {
     let proxy = &exchange.location.proxy;
     // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
-    let watches = !proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
+    let watches = !proxy.ignore_client_abort && job.body.is_here();
     let connected = tokio::select! {
         biased;
         connected = connect(&mut pick, &job.tried, &job.way) => connected,

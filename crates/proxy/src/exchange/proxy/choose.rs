@@ -1,7 +1,6 @@
 //! The choice of a server for one try, and the wait for one where all are full.
 
 use super::Job;
-use crate::exchange::request::body::RequestBody;
 use crate::exchange::{Client, Exchange, Next};
 use crate::upstream::{Asker, Line, NoServer, Pick, Turn, Upstream, Waiting};
 use culvert_conf::config::Level;
@@ -43,7 +42,7 @@ async fn wait<C: Client>(
     mut waiting: Waiting,
 ) -> Result<Pick, Next> {
     // A client that still uploads may not have left, only not been heard.
-    let watches = !exchange.location.proxy.ignore_client_abort && matches!(job.body, RequestBody::Kept(_));
+    let watches = !exchange.location.proxy.ignore_client_abort && job.body.is_here();
     loop {
         let turn = tokio::select! {
             biased;

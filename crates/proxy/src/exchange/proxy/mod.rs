@@ -77,7 +77,7 @@ fn leave_body(exchange: &mut Exchange, body: RequestBody, was_read_on: bool) {
     match body {
         RequestBody::Streamed { .. } if was_read_on => exchange.request.body_is_spent = true,
         RequestBody::Streamed { first, .. } => exchange.request.body_ahead = first,
-        RequestBody::Kept(_) => {}
+        RequestBody::Kept(_) | RequestBody::Saved(_) => {}
     }
 }
 
@@ -195,7 +195,7 @@ fn state(exchange: &Exchange, job: &Job<'_>, request_sent: bool, tries_made: u32
     TryState {
         method_is_idempotent: method_is_idempotent(exchange.request.method()),
         request_sent,
-        body_is_kept: matches!(job.body, RequestBody::Kept(_)),
+        body_is_kept: job.body.is_here(),
         tries_made,
         tries_left: job.upstream.tries().saturating_sub(tries_made),
         elapsed: job.began.elapsed(),

@@ -1,13 +1,15 @@
 //! The request's body on its way to the upstream: read ahead (`proxy_request_buffering`), or passed on as it comes.
 
+use super::saved::SavedBody;
 use crate::exchange::client::{BodyError, BodyPart};
 use crate::exchange::{Client, Exchange, Next};
 use crate::upstream::Connection;
 use bytes::Bytes;
-use culvert_conf::config::Level;
+use culvert_conf::config::{BodyFile, Level};
 use culvert_engine::http1::BodyLength;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -16,16 +18,24 @@ use tokio::time::timeout;
 pub(in crate::exchange) enum RequestBody {
     /// In memory, so that it can be sent to another server again.
     Kept(Bytes),
+    /// In a file, so that it can be sent again too.
+    Saved(Arc<SavedBody>),
     /// Passed on as it comes; what was read ahead goes first.
     Streamed { first: Vec<u8>, length: Option<u64> },
 }
 
 impl RequestBody {
+    /// Whether all of it is here: the client has nothing more to send, and another server may be sent the same.
+    pub(in crate::exchange) fn is_here(&self) -> bool {
+        !matches!(self, RequestBody::Streamed { .. })
+    }
+
     /// How the body is framed on its way out; `asked` is how the client framed it.
     fn length(&self, asked: BodyLength) -> BodyLength {
         match (self, asked) {
             (RequestBody::Kept(bytes), BodyLength::None) if bytes.is_empty() => BodyLength::None,
             (RequestBody::Kept(bytes), _) => BodyLength::Sized(bytes.len() as u64),
+            (RequestBody::Saved(saved), _) => BodyLength::Sized(saved.length()),
             (RequestBody::Streamed { length: Some(length), .. }, _) => BodyLength::Sized(*length),
             (RequestBody::Streamed { length: None, .. }, _) => BodyLength::Chunked,
         }
@@ -43,6 +53,9 @@ pub(in crate::exchange) async fn read_ahead<C: Client>(
     exchange: &mut Exchange,
     client: &mut C,
 ) -> Result<RequestBody, Next> {
+    if exchange.location.client.body_file != BodyFile::Never {
+        return save(exchange, client).await;
+    }
     if let Some(kept) = &exchange.request.body_bytes {
         return Ok(RequestBody::Kept(kept.clone()));
     }
@@ -83,6 +96,54 @@ pub(in crate::exchange) async fn read_ahead<C: Client>(
     let kept = Bytes::from(first);
     exchange.request.body_bytes = Some(kept.clone());
     Ok(RequestBody::Kept(kept))
+}
+
+/// Reads the body into a file (`client_body_in_file_only`). The error is the next step instead.
+async fn save<C: Client>(exchange: &mut Exchange, client: &mut C) -> Result<RequestBody, Next> {
+    if let Some(saved) = &exchange.request.body_file {
+        return Ok(RequestBody::Saved(saved.clone()));
+    }
+    if exchange.request.body == BodyLength::None {
+        return Ok(RequestBody::Kept(Bytes::new()));
+    }
+    let location = exchange.location.clone();
+    let give_up = |exchange: &Exchange, client: &mut C, message: String| {
+        exchange.log(Level::Crit, message);
+        client.close_after();
+        Next::Status(500)
+    };
+    let stays = location.client.body_file == BodyFile::Kept;
+    let mut saved = match SavedBody::create(&location.client.body_temp, stays) {
+        Ok(saved) => saved,
+        Err(message) => return Err(give_up(exchange, client, message)),
+    };
+    let shown = saved.path().display();
+    exchange.log(Level::Notice, format_args!("a client request body is buffered to a temporary file {shown}"));
+    client.limit_body(location.client_max_body_size);
+    client.invite_body();
+    let mut piece = match exchange.request.body_bytes.take() {
+        Some(bytes) => bytes.to_vec(),
+        None => std::mem::take(&mut exchange.request.body_ahead),
+    };
+    loop {
+        if let Err(message) = saved.append(&piece) {
+            return Err(give_up(exchange, client, message));
+        }
+        piece.clear();
+        if client.body_is_read() {
+            break;
+        }
+        let read = poll_fn(|cx| client.poll_body(cx, &mut piece, WAITING_BYTES_MAX));
+        match timeout(location.client_body_timeout, read).await {
+            Ok(Ok(BodyPart::Data)) => {}
+            Ok(Ok(BodyPart::End)) => break,
+            Ok(Err(error)) => return Err(refuse(exchange, client, &error)),
+            Err(_) => return Err(time_out(exchange, client)),
+        }
+    }
+    let saved = Arc::new(saved);
+    exchange.request.body_file = Some(saved.clone());
+    Ok(RequestBody::Saved(saved))
 }
 
 /// What the upstream is sent of a body that was read ahead, and how it is framed (`proxy_set_body`,
@@ -135,6 +196,8 @@ pub(in crate::exchange) fn time_out<C: Client>(exchange: &mut Exchange, client: 
 pub(in crate::exchange) struct Pump {
     active: bool,
     chunked: bool,
+    /// The file that the body is in, and how much of it was read.
+    saved: Option<(Arc<SavedBody>, u64)>,
 }
 
 /// Why a pump stopped.
@@ -149,10 +212,11 @@ impl Pump {
         match body {
             RequestBody::Kept(bytes) => {
                 connection.outbox.push(bytes);
-                Pump { active: false, chunked: false }
+                Pump { active: false, chunked: false, saved: None }
             }
+            RequestBody::Saved(saved) => Pump { active: true, chunked: false, saved: Some((saved.clone(), 0)) },
             RequestBody::Streamed { first, length } => {
-                let pump = Pump { active: true, chunked: length.is_none() };
+                let pump = Pump { active: true, chunked: length.is_none(), saved: None };
                 pump.frame(first, connection.outbox.tail());
                 pump
             }
@@ -179,7 +243,11 @@ impl Pump {
                 return flushed.map(Ok);
             }
             bytes.clear();
-            match ready!(client.poll_body(cx, &mut bytes, WAITING_BYTES_MAX)).map_err(PumpError::Client)? {
+            let part = match &mut self.saved {
+                Some((saved, at)) => read_on(saved, at, &mut bytes),
+                None => ready!(client.poll_body(cx, &mut bytes, WAITING_BYTES_MAX)),
+            };
+            match part.map_err(PumpError::Client)? {
                 BodyPart::Data => self.frame(&bytes, connection.outbox.tail()),
                 BodyPart::End => {
                     self.active = false;
@@ -203,4 +271,20 @@ impl Pump {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// The next piece of a body in a file.
+fn read_on(saved: &SavedBody, at: &mut u64, bytes: &mut Vec<u8>) -> Result<BodyPart, BodyError> {
+    if *at == saved.length() {
+        return Ok(BodyPart::End);
+    }
+    bytes.resize(WAITING_BYTES_MAX, 0);
+    let read = saved.read_at(bytes, *at).map_err(BodyError::Gone)?;
+    if read == 0 {
+        // Somebody has cut the file short.
+        return Err(BodyError::Gone(io::ErrorKind::UnexpectedEof.into()));
+    }
+    bytes.truncate(read);
+    *at += read as u64;
+    Ok(BodyPart::Data)
 }

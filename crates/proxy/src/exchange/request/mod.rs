@@ -1,6 +1,7 @@
 //! What a request says, checked and normalised.
 
 pub(super) mod body;
+mod saved;
 pub(super) mod secure;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use culvert_engine::http1::{BodyLength, Protocol, RequestHead};
 use culvert_engine::uri;
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A request, as far as the gateway has understood it.
@@ -65,6 +67,8 @@ pub(crate) struct Request {
     pub(crate) body_is_spent: bool,
     /// The body, where it was held in memory: `$request_body`.
     pub(crate) body_bytes: Option<Bytes>,
+    /// The body, where it was written to a file: `$request_body_file`.
+    pub(crate) body_file: Option<Arc<saved::SavedBody>>,
     /// Whether it came behind another request in one read.
     pub(crate) pipelined: bool,
     id: OnceCell<String>,
@@ -99,6 +103,7 @@ impl Request {
             body_ahead: Vec::new(),
             body_is_spent: false,
             body_bytes: None,
+            body_file: None,
             pipelined: false,
             id: OnceCell::new(),
         }

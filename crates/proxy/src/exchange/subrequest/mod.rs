@@ -1,4 +1,4 @@
-//! Subrequests: a location of the same server is asked on behalf of a request, and its answer goes nowhere.
+//! Subrequests: a location of the same server is asked on behalf of a request, and its answer goes nowhere, or into another.
 
 pub(super) mod mirror;
 
@@ -45,10 +45,25 @@ pub(super) fn run(exchange: &mut Exchange) -> Pin<Box<dyn Future<Output = ()> + 
     })
 }
 
-/// The client of a subrequest: it has nothing more to send, does not leave, and lets all that it gets fall.
+/// The longest answer that is taken into another.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Runs a subrequest to its end, for the body of its answer. `None` where that is too long.
+pub(super) fn run_for_body(exchange: &mut Exchange) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + '_>> {
+    Box::pin(async move {
+        let mut nobody = Nobody { kept: Some(Vec::new()), ..Nobody::default() };
+        serve(exchange, &mut nobody, Next::EnterServer).await;
+        nobody.kept
+    })
+}
+
+/// The client of a subrequest: it has nothing more to send, does not leave, and lets all that it gets fall, unless the body
+/// is wanted.
 #[derive(Debug, Default)]
 struct Nobody {
     sent: u64,
+    /// The body so far, where it is wanted and not too long.
+    kept: Option<Vec<u8>>,
 }
 
 impl Client for Nobody {
@@ -78,6 +93,12 @@ impl Client for Nobody {
 
     fn send_body(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         self.sent += bytes.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            match kept.len() + bytes.len() > BODY_BYTES_MAX {
+                true => self.kept = None,
+                false => kept.extend_from_slice(bytes),
+            }
+        }
         Ok(())
     }
 

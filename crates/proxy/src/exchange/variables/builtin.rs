@@ -78,7 +78,10 @@ impl Exchange {
             Builtin::RemoteUser => put(out, remote_user(headers).as_deref()),
             Builtin::Request => put_some(out, request.head.line()),
             Builtin::RequestBody => put(out, request.body_bytes.as_deref()),
-            Builtin::RequestBodyFile => false,
+            Builtin::RequestBodyFile => {
+                let path = request.body_file.as_ref().map(|saved| saved.path().as_os_str().as_encoded_bytes());
+                put(out, path)
+            }
             Builtin::RequestCompletion => put_some(out, if self.sent.complete { b"OK" } else { b"" }),
             Builtin::RequestId => put_some(out, request.id().as_bytes()),
             Builtin::RequestLength => put_number(out, request.received),

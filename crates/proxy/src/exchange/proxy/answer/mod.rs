@@ -12,7 +12,7 @@ use self::body::{Passage, may_be_kept};
 use super::Job;
 use super::attempt::Answer;
 use super::handshake::{self, Wish};
-use crate::exchange::{Client, Exchange, Next, respond};
+use crate::exchange::{Client, Exchange, Next, filter, respond};
 use crate::upstream::pool;
 use culvert_conf::config::Level;
 use culvert_engine::balance::Ending;
@@ -67,6 +67,7 @@ async fn relay_response<C: Client>(
     }
     let mut head = head::translate(exchange, job.pass, (answer.head.status, &answer.head.reason), length);
     job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
+    filter::fetch_additions(exchange, client, &head).await;
     let delivery = match respond::send_head(exchange, client, head) {
         Ok(delivery) => delivery,
         Err(status) => {
