@@ -41,13 +41,12 @@ fn last_item(list: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&list[..start], &list[start..end]))
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`; brackets want a port, as in nginx.
 fn parse(text: &[u8]) -> Option<SocketAddr> {
     let text = str::from_utf8(text).ok()?;
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
-    match text.parse::<IpAddr>().ok().or_else(bracketed) {
-        Some(ip) => Some(SocketAddr::new(ip, 0)),
-        None => text.parse().ok(),
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, 0)),
+        Err(_) => text.parse().ok(),
     }
 }
 

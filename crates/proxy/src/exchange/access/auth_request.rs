@@ -43,7 +43,9 @@ fn conclude(exchange: &mut Exchange, asked: &Exchange) -> Opinion {
             Opinion::Refuse(401)
         }
         status => {
-            exchange.log(Level::Error, format_args!("auth request unexpected status: {status}"));
+            // nginx's log says what was done last, which a server's answer changes.
+            let doing = if asked.tries.is_empty() { "" } else { " while sending to client" };
+            exchange.log(Level::Error, format_args!("auth request unexpected status: {status}{doing}"));
             Opinion::Refuse(500)
         }
     }

@@ -10,7 +10,8 @@ use crate::observe::error_log::os_error;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use culvert_conf::config::{AccessSettings, Level};
 use culvert_engine::access::{Verdict, hash_of, is_slow, verify};
 use culvert_engine::http1::Headers;
@@ -83,12 +84,18 @@ fn unreadable(exchange: &Exchange, call: &str, path: &str, error: &io::Error) ->
     Opinion::Refuse(status)
 }
 
+/// The signs at a token's end may be missing, as in nginx.
+const TOKEN: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// What `Authorization: Basic` says; `None` for anything that can't be read as a name and a password.
 fn credentials(headers: &Headers) -> Option<Credentials> {
     let value = headers.first("authorization")?;
     let (scheme, token) = value.split_at_checked(6)?;
     scheme.eq_ignore_ascii_case(b"basic ").then_some(())?;
-    let decoded = STANDARD.decode(token.trim_ascii()).ok()?;
+    let decoded = TOKEN.decode(token.trim_ascii()).ok()?;
     let colon = decoded.iter().position(|&b| b == b':').filter(|&colon| colon > 0)?;
     Some(Credentials { user: decoded[..colon].into(), password: decoded[colon + 1..].into() })
 }

@@ -42,7 +42,7 @@ impl Exchange {
         let text = self.render(template);
         culvert_conf::size(&text).unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&text);
-            self.log(Level::Error, format_args!("invalid size \"{text}\""));
+            self.log(Level::Error, format_args!("invalid size \"{text}\" while sending response to client"));
             0
         })
     }
