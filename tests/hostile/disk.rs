@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 fn a_folder_that_can_not_be_written_to_fails_the_upload_alone() {
     let world = site("client_body_in_file_only clean; client_body_temp_path {dir}/bodies;");
     let folder = world.dir().join("bodies");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0)).expect("the folder was made");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o0)).expect("the folder was made");
     let mut client = Client::connect(world.at(8080));
     client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(client.response().status(), 500);

@@ -34,7 +34,7 @@ impl Display for Circumstances<'_> {
             None => f.write_str("unix:")?,
         }
         f.write_str(", server: ")?;
-        f.write_str(&route::name_of(&exchange.server))?;
+        f.write_str(route::name_of(&exchange.server))?;
         let line = exchange.request.head.line();
         if !line.is_empty() {
             write_quoted(f, "request", line)?;

@@ -214,7 +214,7 @@ fn pass_on(exchange: &Exchange, job: &Job<'_>, mut answer: Box<Answer>) -> Resul
         return Ok(answer);
     }
     answer.pick.ends(failure.ending(true));
-    let (pick, message) = ((*answer).pick, String::new());
+    let (pick, message) = (answer.pick, String::new());
     Err(TryError::Failed(Box::new(FailedTry {
         pick,
         rival: None,
