@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 /// Names the character set, and converts to it from another.
 pub(super) fn apply(exchange: &Exchange, head: &mut OutHead, chain: &mut Chain) {
-    if exchange.location.filters.charset.target.is_none() {
+    let is_asked_for = exchange.location.filters.charset.target.is_some();
+    // An upstream may name one where the configuration has none.
+    if !is_asked_for && exchange.upstream_headers.first("x-accel-charset").is_none() {
         return;
     }
     let Some(content_type) = head.headers.first("content-type").map(<[u8]>::to_vec) else { return };
