@@ -9,7 +9,6 @@ pub mod balance;
 pub mod charset;
 pub mod content;
 pub mod discovery;
-pub mod greeting;
 pub mod health;
 pub mod http1;
 pub mod map;

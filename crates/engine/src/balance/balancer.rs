@@ -91,13 +91,6 @@ impl Balancer {
         }
     }
 
-    /// Gives a peer another weight.
-    pub fn set_weight(&mut self, peer: PeerId, weight: u32) {
-        if let Some(spec) = self.spec(peer).cloned() {
-            self.respecify(peer, PeerSpec { weight, ..spec });
-        }
-    }
-
     /// Lets a peer leave. It gets no more requests; its slot is freed when the last one ends.
     pub fn retire(&mut self, peer: PeerId) {
         if let Some(slot) = self.table.peers.find(peer) {

@@ -6,7 +6,7 @@ use super::Request;
 use super::crc32::Crc32;
 use super::peers::{Group, Slot};
 use super::table::{Choose, Table};
-use super::walk::{Refusals, Walk};
+use super::walk::Walk;
 use std::io::Write;
 use std::time::Instant;
 
@@ -20,17 +20,12 @@ impl Choose for Hash {
         if request.key.is_empty() {
             return table.in_turn(group);
         }
-        let (mut hash, mut attempt, mut refusals) = (0u32, 0u32, Refusals::new(request));
-        while !refusals.are_too_many() {
+        let (mut hash, mut attempt) = (0u32, 0u32);
+        self.walk.choose(table, group, request, || {
             hash = hash.wrapping_add(checksum(attempt, request.key));
             attempt += 1;
-            let Some(slot) = self.walk.at(u64::from(hash)) else { break };
-            if table.peers.is_open(slot, group) {
-                return Some(slot);
-            }
-            refusals.note(table.peers.id(slot));
-        }
-        table.in_turn(group)
+            u64::from(hash)
+        })
     }
 
     fn bytes(&self) -> usize {

@@ -5,7 +5,7 @@
 use super::Request;
 use super::peers::{Group, Slot};
 use super::table::{Choose, Table};
-use super::walk::{Refusals, Walk};
+use super::walk::Walk;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -21,16 +21,11 @@ pub(super) struct IpHash {
 
 impl Choose for IpHash {
     fn choose(&mut self, table: &mut Table, group: Group, request: &Request<'_>, _: Instant) -> Option<Slot> {
-        let (mut hash, mut refusals) = (SEED, Refusals::new(request));
-        while !refusals.are_too_many() {
+        let mut hash = SEED;
+        self.walk.choose(table, group, request, || {
             hash = add_client(hash, request.client);
-            let Some(slot) = self.walk.at(u64::from(hash)) else { break };
-            if table.peers.is_open(slot, group) {
-                return Some(slot);
-            }
-            refusals.note(table.peers.id(slot));
-        }
-        table.in_turn(group)
+            u64::from(hash)
+        })
     }
 
     fn bytes(&self) -> usize {

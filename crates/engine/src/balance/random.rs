@@ -27,15 +27,8 @@ impl Draws {
 
 impl Choose for Random {
     fn choose(&mut self, table: &mut Table, group: Group, request: &Request<'_>, _: Instant) -> Option<Slot> {
-        let (mut draws, mut refusals) = (Draws(request.dice), Refusals::new(request));
-        while !refusals.are_too_many() {
-            let Some(slot) = self.walk.at(draws.next()) else { break };
-            if table.peers.is_open(slot, group) {
-                return Some(slot);
-            }
-            refusals.note(table.peers.id(slot));
-        }
-        table.in_turn(group)
+        let mut draws = Draws(request.dice);
+        self.walk.choose(table, group, request, || draws.next())
     }
 
     fn bytes(&self) -> usize {

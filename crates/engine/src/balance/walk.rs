@@ -3,7 +3,7 @@
 //! As in nginx, peers that may not be chosen keep their stretch, so that what points at others stays where it is.
 
 use super::peers::{Group, Peers, Slot};
-use super::table::bytes_of;
+use super::table::{Table, bytes_of};
 use super::{PeerId, Request, Tried};
 
 #[derive(Default)]
@@ -31,6 +31,25 @@ impl Walk {
 
     pub(super) fn bytes(&self) -> usize {
         bytes_of(&self.ends) + bytes_of(&self.slots)
+    }
+
+    /// The first open peer that one of the numbers points at; in turn where too many refuse, or there is none.
+    pub(super) fn choose(
+        &self,
+        table: &mut Table,
+        group: Group,
+        request: &Request<'_>,
+        mut number: impl FnMut() -> u64,
+    ) -> Option<Slot> {
+        let mut refusals = Refusals::new(request);
+        while !refusals.are_too_many() {
+            let Some(slot) = self.at(number()) else { break };
+            if table.peers.is_open(slot, group) {
+                return Some(slot);
+            }
+            refusals.note(table.peers.id(slot));
+        }
+        table.in_turn(group)
     }
 
     /// The peer that the number points at, once around as often as it takes.

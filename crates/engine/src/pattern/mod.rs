@@ -158,11 +158,6 @@ impl Pattern {
         &self.0.source
     }
 
-    /// Whether letters match in either case.
-    pub fn is_caseless(&self) -> bool {
-        self.0.caseless
-    }
-
     /// Whether a match takes time linear in the text, whatever the text is (but for a line feed at its end).
     #[cfg(test)]
     fn is_linear(&self) -> bool {

@@ -82,7 +82,7 @@ fn peers_come_and_go_while_requests_are_live() {
 fn a_weight_can_change() {
     let mut upstream = Upstream::weighted(&[1, 1]);
     upstream.requests(5);
-    upstream.balancer.set_weight(upstream.id('a'), 4);
+    upstream.balancer.respecify(upstream.id('a'), PeerSpec { weight: 4, ..peer() });
     // What a peer gains rises by one per turn, as after failures.
     assert!((78..=80).contains(&count(&upstream.requests(100), 'a')));
 }

@@ -3,7 +3,7 @@
 use crate::exchange::Exchange;
 use crate::upstream::{Source, Way};
 use culvert_conf::config::{Bind, BindAddress, Level, ProxyProtocol};
-use culvert_engine::greeting;
+use culvert_engine::proxy_protocol::write;
 
 /// Gives `way` what the location says about both.
 pub(super) fn settle(exchange: &Exchange, way: Way) -> Way {
@@ -11,8 +11,8 @@ pub(super) fn settle(exchange: &Exchange, way: Way) -> Way {
     let source = connect.bind.as_ref().and_then(|bind| source(exchange, bind));
     let (client, gateway) = (exchange.client.remote, exchange.client.local);
     let greeting = connect.protocol.map(|version| match version {
-        ProxyProtocol::V1 => greeting::version_1(client, gateway),
-        ProxyProtocol::V2 => greeting::version_2(client, gateway),
+        ProxyProtocol::V1 => write::version_1(client, gateway),
+        ProxyProtocol::V2 => write::version_2(client, gateway),
     });
     way.with(source, greeting)
 }

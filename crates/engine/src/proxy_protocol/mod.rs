@@ -2,6 +2,8 @@
 //! whose connection it is. Version 1 is a line, version 2 is binary
 //! (<https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt>).
 
+pub mod write;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a header said.

@@ -1,10 +1,8 @@
-//! The header of the PROXY protocol, by which a gateway names its client to a server (`proxy_protocol`).
-//! <https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>
+//! The header by which the gateway itself names its client to a server (`proxy_protocol` of a location).
 
+use super::V2_SIGNATURE;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The first bytes of version 2.
-const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, command PROXY.
 const PROXY: u8 = 0x21;
 /// A stream over IPv4, over IPv6, and what has no address.
@@ -22,7 +20,7 @@ pub fn version_1(client: Option<SocketAddr>, gateway: Option<SocketAddr>) -> Vec
 
 /// The header of version 2, the same.
 pub fn version_2(client: Option<SocketAddr>, gateway: Option<SocketAddr>) -> Vec<u8> {
-    let mut out = SIGNATURE.to_vec();
+    let mut out = V2_SIGNATURE.to_vec();
     out.push(PROXY);
     let Some((client, gateway)) = one_family(client, gateway) else {
         out.extend([UNSPEC, 0, 0]);
