@@ -33,9 +33,7 @@ pub use filters::{
 pub use http::{Http, Listen, ListenAddr, Map, Server, ServerName, Slot, SlotKind};
 pub use http2::Http2Settings;
 pub use location::{
-    AddHeader, AddHeaderValue, BufferSizes, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, HttpVersion, Location,
-    LocationKind, NextUpstream, ProxyPass, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri, RedirectRule,
-    ServerTokens, SetHeader,
+    AddHeader, ErrorPage, ErrorPageStatus, Handler, HeaderLimits, Location, LocationKind, ServerTokens,
 };
 pub use log::{
     AccessLog, AccessTarget, Batch, ErrorLog, Escape, Level, LogCondition, LogFileCache, LogFormat, LogTarget, Syslog,
@@ -43,8 +41,9 @@ pub use log::{
 };
 pub use main::{CpuAffinity, Main, User};
 pub use proxy::{
-    Bind, BindAddress, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, IgnoredHeaders,
-    ProxyProtocol, RequestShape, ResponseShape,
+    Bind, BindAddress, BufferSizes, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, HttpVersion,
+    IgnoredHeaders, NextUpstream, ProxyPass, ProxyProtocol, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri,
+    RedirectRule, RequestShape, ResponseShape, SetHeader,
 };
 pub use proxy_tls::ProxyTls;
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};

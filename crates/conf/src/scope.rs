@@ -280,9 +280,9 @@ impl<'w> Scope<'w> {
 
     /// An absolute path from one relative to the configuration file's folder; one that begins with a variable stays.
     pub(crate) fn path_beside(&self, path: &str) -> String {
-        match self.world.options.file.parent() {
-            Some(folder) if !path.starts_with('$') => folder.join(path).to_string_lossy().into_owned(),
-            _ => path.to_owned(),
+        match path.starts_with('$') {
+            true => path.to_owned(),
+            false => self.conf_path(path).to_string_lossy().into_owned(),
         }
     }
 

@@ -1,13 +1,12 @@
 //! What holds for a request once its location is chosen. Each value is the location's own or inherited.
 
 use super::{
-    AccessLog, AccessSettings, ClientSettings, ConnectShape, ErrorLog, FileSettings, FilterSettings, LimitExcept,
-    LimitSettings, LogFileCache, MirrorSettings, Place, ProxyTls, RealIpSettings, RequestShape, Resolver,
-    ResponseShape, Step, TryFiles, WebSocketSettings,
+    AccessLog, AccessSettings, ClientSettings, ErrorLog, FileSettings, FilterSettings, LimitExcept, LimitSettings,
+    LogFileCache, MirrorSettings, Place, ProxyPass, ProxySettings, ProxyTls, RealIpSettings, Resolver, SetHeader, Step,
+    TryFiles, WebSocketSettings,
 };
 use bytes::Bytes;
 use culvert_engine::pattern::Pattern;
-use culvert_engine::retry::RetryOn;
 use culvert_engine::template::Template;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -199,13 +198,10 @@ pub struct AddHeader {
     /// The header's name.
     pub name: Bytes,
     /// Its value; nothing is added where it renders empty.
-    pub value: AddHeaderValue,
+    pub value: Template,
     /// `always`: on every status, not only 200, 201, 204, 206, 301, 302, 303, 304, 307, 308.
     pub always: bool,
 }
-
-/// The value of an `add_header`.
-pub type AddHeaderValue = Template;
 
 /// `client_header_buffer_size` and `large_client_header_buffers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,176 +212,4 @@ pub struct HeaderLimits {
     pub number: usize,
     /// The size of one: no single line may be longer.
     pub size: usize,
-}
-
-/// `proxy_buffers` and its relations: how far Culvert may read ahead of a slow client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BufferSizes {
-    /// `proxy_buffer_size` in bytes: the longest response head.
-    pub head: usize,
-    /// `proxy_buffers`: number.
-    pub number: usize,
-    /// `proxy_buffers`: size of one in bytes.
-    pub size: usize,
-}
-
-/// Everything of the proxy module that a location inherits.
-#[derive(Debug, Clone)]
-pub struct ProxySettings {
-    /// `proxy_http_version`.
-    pub http_version: HttpVersion,
-    /// `proxy_set_header`, in order; empty where none is defined on any level. nginx's two defaults (`Host
-    /// $proxy_host`, `Connection close`) are applied by the traffic side unless a header of that name stands here.
-    pub set_headers: Arc<[SetHeader]>,
-    /// `proxy_hide_header`: names in lower case, nginx's built-in list not included.
-    pub hide_headers: Arc<[Box<str>]>,
-    /// `proxy_pass_header`: names in lower case that are passed although hidden by default.
-    pub pass_headers: Arc<[Box<str>]>,
-    /// `proxy_redirect`.
-    pub redirect: ProxyRedirect,
-    /// `proxy_connect_timeout`.
-    pub connect_timeout: Duration,
-    /// `proxy_read_timeout`: between two reads from the upstream, for a tunnel between two reads from either side.
-    pub read_timeout: Duration,
-    /// `proxy_send_timeout`: between two writes to the upstream.
-    pub send_timeout: Duration,
-    /// `proxy_buffering`.
-    pub buffering: bool,
-    /// `proxy_buffer_size` and `proxy_buffers`.
-    pub buffers: BufferSizes,
-    /// `proxy_busy_buffers_size` in bytes.
-    pub busy_buffers_size: usize,
-    /// `proxy_temp_file_write_size`, checked against the sizes above; there are no temporary files.
-    pub temp_file_write_size: Option<usize>,
-    /// `proxy_max_temp_file_size`, the same.
-    pub temp_file_size_max: Option<u64>,
-    /// `proxy_request_buffering`.
-    pub request_buffering: bool,
-    /// `proxy_next_upstream` and its bounds.
-    pub next_upstream: NextUpstream,
-    /// `proxy_intercept_errors`.
-    pub intercept_errors: bool,
-    /// `proxy_websocket` (Culvert's own): whether a valid RFC 6455 handshake becomes a tunnel without
-    /// `proxy_set_header`.
-    pub websocket: bool,
-    /// `proxy_ignore_client_abort`.
-    pub ignore_client_abort: bool,
-    /// `proxy_socket_keepalive`.
-    pub socket_keepalive: bool,
-    /// What the request is made of.
-    pub request: RequestShape,
-    /// What becomes of the response.
-    pub response: ResponseShape,
-    /// How connections are made.
-    pub connect: ConnectShape,
-}
-
-/// `proxy_http_version`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpVersion {
-    /// `1.0`, nginx's default. Tunnels use 1.1.
-    V1_0,
-    /// `1.1`.
-    V1_1,
-    /// `2`: by agreement over TLS, with prior knowledge without.
-    V2,
-    /// `auto` (Culvert's own): over TLS what the server chooses of 2 and 1.1, without it 1.1.
-    Auto,
-}
-
-/// `proxy_next_upstream`, `proxy_next_upstream_tries` and `proxy_next_upstream_timeout`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NextUpstream {
-    /// What counts as a reason to try the next server.
-    pub on: RetryOn,
-    /// How many tries in all; 0 is without limit.
-    pub tries: u32,
-    /// For how long after the first try others may follow; zero is without limit.
-    pub timeout: Duration,
-}
-
-/// `proxy_set_header`.
-#[derive(Debug, Clone)]
-pub struct SetHeader {
-    /// The header's name as written.
-    pub name: Bytes,
-    /// Its value; the header is not sent where it renders empty.
-    pub value: Template,
-}
-
-/// `proxy_redirect`.
-#[derive(Debug, Clone)]
-pub enum ProxyRedirect {
-    /// `off`.
-    Off,
-    /// The rules, in order; the first that matches wins.
-    Rules(Arc<[RedirectRule]>),
-}
-
-/// One rule that rewrites `Location` and `Refresh`.
-#[derive(Debug, Clone)]
-pub enum RedirectRule {
-    /// `default`: from the `proxy_pass` address to the location's name.
-    Default,
-    /// A prefix and what replaces it.
-    Prefix(Template, Template),
-    /// A regular expression and what replaces the match; `assigns` are its named captures.
-    Regex {
-        /// The pattern.
-        pattern: Pattern,
-        /// The replacement.
-        replacement: Template,
-        /// Which named group goes to which slot.
-        assigns: Vec<(usize, usize)>,
-    },
-}
-
-/// `proxy_pass`.
-#[derive(Debug, Clone)]
-pub struct ProxyPass {
-    /// Where requests go.
-    pub target: ProxyTarget,
-    /// The URL as written, for `proxy_redirect default` and for messages.
-    pub url: String,
-    /// Where the directive stands.
-    pub place: Place,
-}
-
-impl ProxyPass {
-    /// Whether its servers are, or may turn out to be, spoken to over TLS.
-    pub fn is_or_may_be_tls(&self) -> bool {
-        match &self.target {
-            ProxyTarget::Upstream { tls, .. } => *tls,
-            ProxyTarget::Variable(_) => true,
-        }
-    }
-}
-
-/// The address of a `proxy_pass`.
-#[derive(Debug, Clone)]
-pub enum ProxyTarget {
-    /// Without variables: an upstream and what becomes of the URI.
-    Upstream {
-        /// An index into [`super::Http::upstreams`].
-        upstream: usize,
-        /// What the request target becomes.
-        uri: ProxyUri,
-        /// `$proxy_host`: host and port as written (`localhost` and the path for a unix socket, as nginx).
-        host: Bytes,
-        /// `$proxy_port`; empty for a unix socket.
-        port: Bytes,
-        /// `https://`.
-        tls: bool,
-    },
-    /// With variables: the whole URL is rendered per request.
-    Variable(Template),
-}
-
-/// What becomes of the request target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyUri {
-    /// `proxy_pass http://host;`: the target as the client sent it (or the current URI after an internal redirect).
-    Unchanged,
-    /// `proxy_pass http://host/uri;`: the part of the normalised URI that matched the location is replaced by this.
-    Replace(Bytes),
 }
