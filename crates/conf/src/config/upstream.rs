@@ -2,7 +2,7 @@
 
 use super::{Place, ProxyTls};
 use bytes::Bytes;
-use culvert_engine::balance::Method;
+use culvert_engine::balance::{Method, PeerSpec};
 use culvert_engine::health::{Check, EarlyClose};
 use culvert_engine::rebalance::Rebalance;
 use culvert_engine::sticky::Sticky;
@@ -87,26 +87,8 @@ pub struct UpstreamServer {
     /// Where it listens. A name may resolve to several addresses; each becomes a peer. With `service` the port means
     /// nothing.
     pub addr: PeerAddr,
-    /// The name as written, for log lines and hashes.
-    pub name: String,
-    /// `weight`.
-    pub weight: u32,
-    /// `max_conns`; 0 is no limit.
-    pub max_conns: u32,
-    /// `max_fails`; 0 switches the accounting off.
-    pub max_fails: u32,
-    /// `fail_timeout`.
-    pub fail_timeout: Duration,
-    /// `slow_start`; zero is none.
-    pub slow_start: Duration,
-    /// `route`: its id for `sticky`.
-    pub route: Option<Arc<str>>,
-    /// `backup`.
-    pub backup: bool,
-    /// `down`.
-    pub down: bool,
-    /// `drain`.
-    pub drain: bool,
+    /// What the line says of each of its peers.
+    pub spec: PeerSpec,
     /// `resolve`: the name is resolved again and again while the gateway runs. Never for an address or a socket, whose
     /// `resolve` means nothing.
     pub resolve: bool,

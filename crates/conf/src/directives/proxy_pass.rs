@@ -111,7 +111,7 @@ fn look_for_upstream(
     if let Some(index) = known {
         return Ok(index);
     }
-    let mut implicit = Upstream::new(server.name.clone(), true, place);
+    let mut implicit = Upstream::new(server.spec.name.to_string(), true, place);
     implicit.servers.push(server);
     upstreams.push(implicit);
     Ok(upstreams.len() - 1)

@@ -75,7 +75,7 @@ fn upstream(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Fault> {
     }
     if !has_lines {
         scope.fault_at_close(directive, "no servers are inside upstream");
-    } else if upstream.servers.iter().all(|server| server.backup) && !upstream.servers.is_empty() {
+    } else if upstream.servers.iter().all(|server| server.spec.backup) && !upstream.servers.is_empty() {
         return Err(Fault::at(1, format!("no servers in upstream \"{name}\"")));
     }
     if upstream.resolver.is_none() && upstream.servers.iter().any(|server| server.resolve) {

@@ -8,9 +8,8 @@ use crate::registry::{Arity, Contexts, Row};
 use crate::scope::Scope;
 use crate::syntax::Directive;
 use crate::units;
-use culvert_engine::balance::Method;
+use culvert_engine::balance::{Method, PeerSpec};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// The rows of this file.
 pub(crate) const ROWS: &[Row] = &[Row::new("server", Contexts::UPSTREAM, Arity::AtLeast(1), server).repeats().doc(
@@ -36,16 +35,7 @@ pub(super) fn peer(address: Address, name: String, default_port: u16, place: Pla
     };
     UpstreamServer {
         addr,
-        name,
-        weight: 1,
-        max_conns: 0,
-        max_fails: 1,
-        fail_timeout: Duration::from_secs(10),
-        slow_start: Duration::ZERO,
-        route: None,
-        backup: false,
-        down: false,
-        drain: false,
+        spec: PeerSpec { name: name.into(), ..PeerSpec::default() },
         resolve: false,
         service: None,
         place,
@@ -76,21 +66,21 @@ fn parameter(server: &mut UpstreamServer, method: Method, directive: &Directive,
     match text.split_once('=') {
         Some(("weight", value)) => match count(value)? {
             0 => return Err(invalid()),
-            weight => server.weight = weight,
+            weight => server.spec.weight = weight,
         },
-        Some(("max_conns", value)) => server.max_conns = count(value)?,
-        Some(("max_fails", value)) => server.max_fails = count(value)?,
-        Some(("fail_timeout", value)) => server.fail_timeout = seconds(value)?,
+        Some(("max_conns", value)) => server.spec.max_conns = count(value)?,
+        Some(("max_fails", value)) => server.spec.max_fails = count(value)?,
+        Some(("fail_timeout", value)) => server.spec.fail_timeout = seconds(value)?,
         Some(("slow_start", _)) if !method.ramps() => return Err(unfit()),
-        Some(("slow_start", value)) => server.slow_start = seconds(value)?,
-        Some(("route", value)) if !value.is_empty() => server.route = Some(value.into()),
+        Some(("slow_start", value)) => server.spec.slow_start = seconds(value)?,
+        Some(("route", value)) if !value.is_empty() => server.spec.route = Some(value.into()),
         Some(("service", "")) => return Err(Fault::at(number, "service is empty")),
         Some(("service", value)) => server.service = Some(value.into()),
         Some(("id", _)) => return Err(directive.unsupported_parameter(number)),
         None if text == "backup" && !method.allows_backup() => return Err(unfit()),
-        None if text == "backup" => server.backup = true,
-        None if text == "down" => server.down = true,
-        None if text == "drain" => server.drain = true,
+        None if text == "backup" => server.spec.backup = true,
+        None if text == "down" => server.spec.down = true,
+        None if text == "drain" => server.spec.drain = true,
         None if text == "resolve" => server.resolve = true,
         _ => return Err(invalid()),
     }
@@ -100,7 +90,7 @@ fn parameter(server: &mut UpstreamServer, method: Method, directive: &Directive,
 /// What `resolve` and `service=` ask of the address.
 fn check_names(server: &mut UpstreamServer, has_port: bool) -> Result<(), Fault> {
     let is_name = matches!(&server.addr, PeerAddr::Host(host, _) if host.parse::<IpAddr>().is_err());
-    let fault = |what: &str| Err(Fault::at(1, format!("service upstream \"{}\" {what}", server.name)));
+    let fault = |what: &str| Err(Fault::at(1, format!("service upstream \"{}\" {what}", server.spec.name)));
     if server.service.is_some() {
         if !server.resolve {
             return fault("requires \"resolve\" parameter");

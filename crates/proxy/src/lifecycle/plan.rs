@@ -8,7 +8,7 @@ use crate::observe::error_log::ErrorSink;
 use crate::observe::log_file::LogFiles;
 use crate::tls::Tls;
 use crate::upstream::tls::{ClientTls, Secure};
-use crate::upstream::{Endpoint, Planned, Upstream, spec_of};
+use crate::upstream::{Endpoint, Planned, Upstream};
 use culvert_conf::config::{
     self, AccessLog, AccessTarget, Batch, Config, Handler, Listen, ListenAddr, LogTarget, PeerAddr, ServerName, Step,
 };
@@ -124,11 +124,11 @@ fn plan_upstreams(
         for (server, line) in upstream.servers.iter().enumerate().filter(|(_, line)| !line.resolve) {
             match resolve_peer(&line.addr) {
                 Some(found) => {
-                    let spec = spec_of(line);
+                    let spec = line.spec.clone();
                     planned.extend(found.into_iter().map(|endpoint| Planned { endpoint, spec: spec.clone(), server }));
                 }
                 None => {
-                    errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", line.name, line.place));
+                    errors.push(format!("[emerg] host not found in upstream \"{}\" in {}", line.spec.name, line.place));
                 }
             }
         }

@@ -156,7 +156,7 @@ impl Fleet {
             }
         }
         for peer in leaving {
-            let resolving = |server: &config::UpstreamServer| server.resolve && *server.name == *peer.name;
+            let resolving = |server: &config::UpstreamServer| server.resolve && server.spec.name == peer.name;
             match config.servers.iter().position(resolving) {
                 Some(server) => {
                     let spec = state.found_spec(&peer, &config.servers[server]);
@@ -343,7 +343,7 @@ impl State {
 
     /// What a line says of a peer that was found by its name; weight and rank are those of an SRV record where that is asked.
     fn found_spec(&self, peer: &Peer, server: &config::UpstreamServer) -> PeerSpec {
-        let said = super::spec_of(server);
+        let said = server.spec.clone();
         match self.balancer.spec(peer.id).filter(|_| server.service.is_some()) {
             Some(found) => PeerSpec { weight: found.weight, backup: found.backup, ..said },
             None => said,

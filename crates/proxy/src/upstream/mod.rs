@@ -35,7 +35,7 @@ pub(crate) use flood::Line;
 pub(crate) use pick::{Asker, Pick};
 pub(crate) use ports::Scarce;
 pub(crate) use queue::{NoServer, Turn, Waiting};
-pub(crate) use settings::{Keepalive, spec_of};
+pub(crate) use settings::Keepalive;
 pub(crate) use way::{Purpose, Source, Way};
 
 use crate::observe::metrics::{PeerCounts, UpstreamCounts};

@@ -2,7 +2,7 @@
 
 use super::asker::Asker;
 use crate::upstream::background::{View, now};
-use crate::upstream::{Endpoint, Member, spec_of};
+use crate::upstream::{Endpoint, Member};
 use culvert_conf::config::{Level, PeerAddr, Resolver, UpstreamServer};
 use culvert_engine::balance::PeerSpec;
 use culvert_engine::discovery::{self, Answer, Changes, Name, Settings, Trouble, srv_name};
@@ -199,12 +199,13 @@ impl Line {
         }
         view.peers_changed();
         let (added, vanished) = (list(&changes.added), list(&changes.vanished));
-        let text = format!("\"{}\" of upstream \"{}\" changed its addresses", self.server.name, view.upstream.name);
+        let text =
+            format!("\"{}\" of upstream \"{}\" changed its addresses", self.server.spec.name, view.upstream.name);
         view.log(Level::Notice, format_args!("{text}, new: [{added}], gone: [{vanished}]"));
     }
 
     fn spec(&self, endpoint: &discovery::Endpoint) -> PeerSpec {
-        PeerSpec { weight: endpoint.weight, backup: endpoint.backup, ..spec_of(&self.server) }
+        PeerSpec { weight: endpoint.weight, backup: endpoint.backup, ..self.server.spec.clone() }
     }
 
     /// The line of nginx's resolver, once for as long as the trouble stays the same.
@@ -260,8 +261,8 @@ fn settings_of(server: &UpstreamServer, resolver: Option<&Resolver>, timeout: Du
     };
     Settings {
         port,
-        weight: server.weight,
-        backup: server.backup,
+        weight: server.spec.weight,
+        backup: server.spec.backup,
         valid: resolver.and_then(|resolver| resolver.valid),
         retry_max: timeout,
         ipv4: resolver.is_none_or(|resolver| resolver.ipv4),
