@@ -13,7 +13,7 @@ pub(crate) fn verdict(program: &Program, place: &Place, config: &[u8]) -> Observ
     let path = place.write("gateway.conf", config);
     std::fs::create_dir_all(place.path("logs")).expect("a folder in the test's directory");
     let mut command = Command::new(program.path());
-    command.args(["-t", "-q", "-p"]).arg(place.dir()).arg("-c").arg(&path);
+    command.args(["-t", "-p"]).arg(place.dir()).arg("-c").arg(&path);
     if *program == Program::Nginx {
         command.args(["-e", "stderr"]);
     }
