@@ -50,10 +50,8 @@ fn show_version(arguments: &Gateway) {
 
 /// The configuration is good: signal, test or start.
 fn go_on(arguments: &Gateway, options: Options, loaded: Loaded) -> ExitCode {
-    if !is_quiet_test(arguments) {
-        for warning in &loaded.warnings {
-            print_diagnostic(warning, &loaded.sources);
-        }
+    for warning in &loaded.warnings {
+        print_diagnostic(warning, &loaded.sources);
     }
     if let Some(signal) = arguments.signal {
         return match pid_file::send(signal, loaded.config.main.pid.as_deref()) {
@@ -67,11 +65,6 @@ fn go_on(arguments: &Gateway, options: Options, loaded: Loaded) -> ExitCode {
     start(options, loaded.config)
 }
 
-/// `-q` keeps all but errors from a test's output.
-fn is_quiet_test(arguments: &Gateway) -> bool {
-    arguments.test && arguments.quiet
-}
-
 fn test(arguments: &Gateway, file: &Path, loaded: &Loaded) -> ExitCode {
     if !arguments.quiet {
         complain(&format!("the configuration file {} syntax is ok", file.display()));
@@ -80,10 +73,8 @@ fn test(arguments: &Gateway, file: &Path, loaded: &Loaded) -> ExitCode {
         Ok(warnings) => (warnings, false),
         Err(errors) => (errors, true),
     };
-    if failed || !arguments.quiet {
-        for message in messages {
-            complain(&message);
-        }
+    for message in messages {
+        complain(&message);
     }
     if failed {
         test_ends(arguments, file, "failed");
