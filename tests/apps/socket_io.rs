@@ -23,7 +23,8 @@ fn socket_io_upgrades_in_chromium_and_stays_on_its_replica() {
     let world = gateway(Place::new(), "socketio.conf", &servers, "listen {address}:8080;");
     // Any page of the site would do, and there is no other.
     let mut browser = Browser::open(&format!("http://{}/socket.io/socket.io.js", world.at(8080)));
-    browser.until("document.readyState === 'complete' && document.head !== null");
+    // The empty page that a browser begins with is complete, too.
+    browser.until("location.pathname.endsWith('.js') && document.readyState === 'complete' && document.head !== null");
     assert_eq!(browser.evaluate(LOAD), true);
     browser.evaluate("void (window.socket = io())");
     browser.until("socket.io.engine?.transport.name === 'websocket'");

@@ -23,8 +23,9 @@ fn a_quiet_test_of_a_good_configuration_says_nothing() {
 
 #[test]
 fn a_quiet_test_still_warns_as_nginx_does() {
-    let config = "events {} http { server { listen 127.0.0.1:8081; server_name a a; return 204; } }";
-    let told = runs(&Place::new(), config, &["-t", "-q"]).stderr;
+    let server = "server { listen 127.0.0.1:8081; server_name a; return 204; }";
+    let config = format!("error_log stderr; events {{}} http {{ access_log off; {server} {server} }}");
+    let told = runs(&Place::new(), &config, &["-t", "-q"]).stderr;
     assert!(told.contains("[warn] conflicting server name \"a\""), "{told}");
     assert!(!told.contains("successful"), "{told}");
 }

@@ -205,9 +205,6 @@ impl Session {
         }
         self.note_end(from.into(), Cause::EndOfStream);
         if let Some(extra) = &mut self.extra {
-            if from == Side::Server {
-                extra.hasten_client(now);
-            }
             extra.wake(now);
         }
     }

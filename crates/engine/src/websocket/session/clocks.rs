@@ -8,10 +8,6 @@ use crate::websocket::policy::{Ping, Policy, Rate, Side};
 use crate::websocket::violation::Violation;
 use std::time::{Duration, Instant};
 
-/// How long a client may keep its stream open after both sides' Closes and the end of the server's stream. The server closes its
-/// connection first (RFC 6455 section 7.1.1); most clients follow at once, and Firefox keeps its half of a stream of HTTP/2.
-pub(super) const CLIENT_GRACE: Duration = Duration::from_secs(1);
-
 /// The rarer part of a session.
 #[derive(Debug)]
 pub(super) struct Extra {
@@ -189,15 +185,6 @@ impl Extra {
             None => self.closing = Some(Box::new(closing.over_at(until))),
         }
         self.wake(now);
-    }
-
-    /// The server has ended its stream. If both sides have closed before, neither has more to say, and the client is not waited
-    /// for for long.
-    pub(super) fn hasten_client(&mut self, now: Instant) {
-        let until = self.elapsed(now).saturating_add(nanoseconds(CLIENT_GRACE));
-        if let Some(closing) = self.closing.as_mut().filter(|closing| closing.is_lingering) {
-            closing.until = closing.until.min(until);
-        }
     }
 
     /// Ends the rests that are over. When the next one is.

@@ -9,7 +9,7 @@ mod rate;
 pub(super) use absolute::absolute;
 pub(in crate::exchange) use paced::Paced;
 
-use super::client::OutHead;
+use super::client::{OutHead, RangeUse};
 use super::filter::{self, Delivery};
 use super::proxy::accel;
 use super::{Client, Exchange};
@@ -42,6 +42,12 @@ pub(super) fn send_head<C: Client>(
         head.headers.push(b"WWW-Authenticate", challenge);
     }
     head.server = product(exchange);
+    // As nginx has it: words for what comes of a server or a file, none for what the configuration says.
+    let doing = match (head.is_own, head.ranges) {
+        (false, _) => " while sending to client",
+        (true, RangeUse::None) => "",
+        (true, _) => " while sending response to client",
+    };
     let delivery = filter::apply(exchange, &mut head)?;
     if keep_alive::is_disabled(exchange) {
         client.close_after();
@@ -49,7 +55,7 @@ pub(super) fn send_head<C: Client>(
     client.adopt(&exchange.location);
     // A tunnel has limits of its own, and a subrequest no client.
     if head.status != 101 && !exchange.is_subrequest {
-        client.pace(exchange.pace());
+        client.pace(exchange.pace(doing));
     }
     let before = client.sent() + client.backlog() as u64;
     let connection = client.send_head(&head);

@@ -18,23 +18,24 @@ impl Exchange {
         }
     }
 
-    /// The pace of the response that is about to be sent. What the first response of a request settles holds for it.
-    pub(super) fn pace(&mut self) -> Option<Pace> {
+    /// The pace of the response that is about to be sent. What the first response of a request settles holds for it. `doing` is
+    /// what the log says of it.
+    pub(super) fn pace(&mut self, doing: &str) -> Option<Pace> {
         let client = self.location.client.clone();
-        let rate = self.limit_rate.unwrap_or_else(|| self.size(&client.limit_rate));
+        let rate = self.limit_rate.unwrap_or_else(|| self.size(&client.limit_rate, doing));
         self.limit_rate = Some(rate);
-        let free = if rate == 0 { 0 } else { self.size(&client.limit_rate_after) };
+        let free = if rate == 0 { 0 } else { self.size(&client.limit_rate_after, doing) };
         Pace::new(rate, free, now().into_std())
     }
 
     /// The pace at which the response is read from the upstream (`proxy_limit_rate`).
     pub(in crate::exchange) fn upstream_pace(&self) -> Option<Pace> {
-        let rate = self.size(&self.location.proxy.response.limit_rate);
+        let rate = self.size(&self.location.proxy.response.limit_rate, "");
         Pace::new(rate, 0, now().into_std())
     }
 
     /// A number of bytes; 0 where variables make no number.
-    fn size(&self, value: &SizeValue) -> u64 {
+    fn size(&self, value: &SizeValue, doing: &str) -> u64 {
         let template = match value {
             SizeValue::Fixed(bytes) => return *bytes,
             SizeValue::Rendered(template) => template,
@@ -42,7 +43,7 @@ impl Exchange {
         let text = self.render(template);
         culvert_conf::size(&text).unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&text);
-            self.log(Level::Error, format_args!("invalid size \"{text}\" while sending response to client"));
+            self.log(Level::Error, format_args!("invalid size \"{text}\"{doing}"));
             0
         })
     }
