@@ -247,7 +247,7 @@ pub(crate) const ROWS: &[NoEffect] = &[
         "subrequest_output_buffer_size",
         Contexts::HTTP_TO_LOCATION,
         Value::Size,
-        "There are no subrequests that hold a response.",
+        "It is for modules that Culvert has not; what `add_before_body` and `add_after_body` ask for is held up to 1 MiB.",
     ),
     row(
         "tcp_nopush",

@@ -120,6 +120,8 @@ pub(crate) enum BodyError {
     Malformed,
     /// It is longer than `client_max_body_size`.
     TooLarge,
+    /// It was written to a file, which can't be read; a line for the log.
+    Lost(String),
 }
 
 /// The client's side of one exchange.

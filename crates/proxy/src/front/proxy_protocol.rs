@@ -1,14 +1,13 @@
 //! The PROXY protocol's header in front of a connection (`listen … proxy_protocol`), read before anything else.
 
 use crate::exchange::ClientFacts;
-use crate::io::address::ip_text;
+use crate::io::address;
 use crate::io::reactor::Ready;
 use crate::io::{Socket, Transport};
 use crate::lifecycle::Shared;
 use culvert_conf::config::Level;
 use culvert_engine::proxy_protocol::{HEADER_BYTES_MAX, Parsed, parse};
 use std::io;
-use std::net::SocketAddr;
 use tokio::time::timeout;
 
 /// Takes the header off the connection and notes what it says. False where there is none, or it does not come in time:
@@ -67,10 +66,7 @@ async fn take(socket: &Socket) -> io::Result<Taken> {
 }
 
 fn log(facts: &ClientFacts, shared: &Shared, level: Level, message: &str) {
-    let name = |address: Option<SocketAddr>| address.map_or_else(|| "unix:".to_owned(), |address| address.to_string());
-    let client = facts.remote.map_or_else(|| "unix:".to_owned(), |address| ip_text(address.ip()));
-    let server = name(facts.local);
     let generation = shared.generation.load();
-    let tail = format!(" while reading PROXY protocol, client: {client}, server: {server}");
-    generation.error_sink.write(level, facts.serial, format_args!("{message}{tail}"));
+    let ends = address::ends(facts.remote, facts.local);
+    generation.error_sink.write(level, facts.serial, format_args!("{message} while reading PROXY protocol, {ends}"));
 }

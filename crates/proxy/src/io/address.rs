@@ -40,6 +40,16 @@ pub(crate) fn ip_text(ip: IpAddr) -> String {
     text
 }
 
+/// The two ends of a client connection, as log lines end with them where there is no request yet.
+pub(crate) fn ends(remote: Option<SocketAddr>, local: Option<SocketAddr>) -> String {
+    let client = remote.map_or_else(|| UNIX.to_owned(), |remote| ip_text(remote.ip()));
+    let server = local.map_or_else(|| UNIX.to_owned(), |local| local.to_string());
+    format!("client: {client}, server: {server}")
+}
+
+/// What stands for an address of a unix socket, which has none.
+const UNIX: &str = "unix:";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,8 @@ pub(crate) fn write_escaped(value: Option<&[u8]>, escape: Escape, out: &mut Vec<
     }
 }
 
-fn write_json(byte: u8, out: &mut Vec<u8>) {
+/// Appends a byte as it stands in a string of JSON.
+pub(crate) fn write_json(byte: u8, out: &mut Vec<u8>) {
     match byte {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
         b'\n' => out.extend_from_slice(b"\\n"),

@@ -4,7 +4,7 @@ use super::facts::TlsFacts;
 use super::server::ServerTls;
 use super::sessions::in_session;
 use crate::exchange::{ClientFacts, render_for_handshake};
-use crate::io::address::ip_text;
+use crate::io::address;
 use crate::io::{TlsStream, Transport, scratch};
 use crate::lifecycle::{Generation, Shared};
 use crate::observe::error_log::os_error;
@@ -62,10 +62,8 @@ pub(crate) async fn shake(io: Transport, facts: ClientFacts, site: usize, shared
         Err(_) => (Level::Info, "client timed out (110: Connection timed out)".to_owned()),
     };
     let (level, message) = failed;
-    let address = |address: Option<std::net::SocketAddr>| address.map_or("unix:".into(), |address| address.to_string());
-    let client = remote.map_or("unix:".into(), |remote| ip_text(remote.ip()));
-    let circumstances = format_args!("while SSL handshaking, client: {client}, server: {}", address(local)).to_string();
-    generation.error_sink.write(level, serial, format_args!("{message} {circumstances}"));
+    let ends = address::ends(remote, local);
+    generation.error_sink.write(level, serial, format_args!("{message} while SSL handshaking, {ends}"));
     None
 }
 

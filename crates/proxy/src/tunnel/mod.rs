@@ -253,11 +253,15 @@ impl Tunnel {
 
     /// When to look again if nothing happens until then.
     fn due(&mut self, now: Instant, moved: bool) -> Option<Instant> {
-        if moved || self.idle_until.is_none() {
-            self.idle_until = self.wait().ends(now).map(Stamp::from);
-        }
+        let idle = if moved || self.idle_until.is_none() {
+            let until = self.wait().ends(now);
+            self.idle_until = until.map(Stamp::from);
+            until
+        } else {
+            self.idle_until.map(Instant::from)
+        };
         let watched = self.session.as_ref().is_some_and(Session::tracks_idle);
-        let idle = self.idle_until.filter(|_| !watched || self.is_stalled()).map(Instant::from);
+        let idle = idle.filter(|_| !watched || self.is_stalled());
         let session = self.session.as_ref().and_then(Session::next_deadline).map(Instant::from_std);
         idle.into_iter().chain(session).min()
     }

@@ -182,6 +182,10 @@ pub(in crate::exchange) fn refuse<C: Client>(exchange: &mut Exchange, client: &m
             exchange.log(Level::Error, "client intended to send too large chunked body");
             Next::Status(413)
         }
+        BodyError::Lost(message) => {
+            exchange.log(Level::Crit, message);
+            Next::Status(500)
+        }
     }
 }
 
@@ -279,11 +283,7 @@ fn read_on(saved: &SavedBody, at: &mut u64, bytes: &mut Vec<u8>) -> Result<BodyP
         return Ok(BodyPart::End);
     }
     bytes.resize(WAITING_BYTES_MAX, 0);
-    let read = saved.read_at(bytes, *at).map_err(BodyError::Gone)?;
-    if read == 0 {
-        // Somebody has cut the file short.
-        return Err(BodyError::Gone(io::ErrorKind::UnexpectedEof.into()));
-    }
+    let read = saved.read_at(bytes, *at).map_err(BodyError::Lost)?;
     bytes.truncate(read);
     *at += read as u64;
     Ok(BodyPart::Data)

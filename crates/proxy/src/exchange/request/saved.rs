@@ -45,9 +45,13 @@ impl SavedBody {
         Ok(())
     }
 
-    /// Reads on from a place.
-    pub(super) fn read_at(&self, into: &mut [u8], from: u64) -> io::Result<usize> {
-        self.file.read_at(into, from)
+    /// Reads on from a place before its end: one byte at least. The error is a line for the log.
+    pub(super) fn read_at(&self, into: &mut [u8], from: u64) -> Result<usize, String> {
+        let read = self.file.read_at(into, from).map_err(|error| failed("pread", &self.path, &error))?;
+        match read {
+            0 => Err(format!("pread() \"{}\" found {from} of {} bytes", self.path.display(), self.length)),
+            read => Ok(read),
+        }
     }
 
     /// How long it is.
@@ -123,5 +127,18 @@ mod tests {
             drop(saved);
             assert_eq!(path.exists(), stays);
         }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_told_of() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let temp = TempPath { folder: folder.path().into(), levels: Vec::new() };
+        let mut saved = SavedBody::create(&temp, false).expect("a writable folder");
+        saved.append(b"hello").expect("room on the disk");
+        saved.file.set_len(2).expect("the file is ours");
+        let mut bytes = [0; 8];
+        assert_eq!(saved.read_at(&mut bytes, 0), Ok(2));
+        let found = saved.read_at(&mut bytes, 2).expect_err("there is no more");
+        assert!(found.ends_with("found 2 of 5 bytes"), "{found}");
     }
 }

@@ -6,7 +6,7 @@ use super::rules::Rules;
 use super::tally::Tally;
 use super::wire::Wire;
 use crate::exchange::{self, ClientFacts, Exchange, Next, Served};
-use crate::io::address::ip_text;
+use crate::io::address;
 use crate::io::{Deadline, Transport, reactor};
 use crate::lifecycle::{Shared, worker};
 use crate::observe::metrics::{self, Held};
@@ -100,10 +100,8 @@ pub(crate) async fn serve(
 }
 
 fn log(rules: &Rules, facts: &ClientFacts, message: impl Display) {
-    let client = facts.remote.map_or_else(|| "unix:".to_owned(), |remote| ip_text(remote.ip()));
-    let server = facts.local.map_or_else(|| "unix:".to_owned(), |local| local.to_string());
-    let circumstances = format_args!("while processing HTTP/2 connection, client: {client}, server: {server}");
-    rules.log.write(Level::Info, facts.serial, format_args!("{message} {circumstances}"));
+    let ends = address::ends(facts.remote, facts.local);
+    rules.log.write(Level::Info, facts.serial, format_args!("{message} while processing HTTP/2 connection, {ends}"));
 }
 
 impl Connection {

@@ -2,6 +2,7 @@
 
 use super::listing::{Entry, EntryKind};
 use crate::exchange::Exchange;
+use crate::observe::access_log::write_json;
 use chrono::{DateTime, Local, TimeZone, Utc};
 use culvert_conf::config::ListingFormat;
 use std::fmt::Write;
@@ -166,18 +167,7 @@ fn escape_html(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn escape_json(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        match byte {
-            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            8 => out.extend_from_slice(b"\\b"),
-            12 => out.extend_from_slice(b"\\f"),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04X}").as_bytes()),
-            other => out.push(other),
-        }
-    }
+    text.iter().for_each(|&byte| write_json(byte, out));
 }
 
 /// Percent-encodes all but letters, digits and `-._~` (RFC 3986 section 2.3).
