@@ -72,10 +72,10 @@ pub(crate) fn run(words: Vec<String>) -> Result<()> {
     let directory = tempfile::Builder::new().prefix("culvert-bench-").tempdir()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let tunnels_max = core::tunnels_max();
-    core::keep_off_the_proxys();
+    let cores = core::Cores::divide();
     let backends = runtime.block_on(backend::start()).context("the backend did not start")?;
     certificate::write(directory.path())?;
-    let ground = Ground::new(directory.path(), backends);
+    let ground = Ground::new(directory.path(), backends, cores);
     runtime.block_on(async { swallow_logs(&ground) })?;
     let kinds: Vec<Kind> = peers.iter().map(|peer| peer.kind).collect();
     let progress = Progress::new(options.steps(&kinds));

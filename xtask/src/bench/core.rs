@@ -1,29 +1,41 @@
 //! Which core runs what, and how many descriptors there may be.
 
+use crate::command::find;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The core that a proxy of one worker has to itself; the load runs on the others.
-pub(super) const PROXYS_CORE: usize = 0;
+const PROXYS_CORE: usize = 0;
 
 /// Descriptors for all that is no tunnel: logs, listeners, libraries, and the sockets that are open before any is counted.
 const DESCRIPTORS_BESIDE: u64 = 1200;
 
-/// Whether there are enough cores to give the proxy one.
-pub(super) fn can_be_divided() -> bool {
-    sched_getaffinity(None).is_ok_and(|cores| cores.count() > 1 && cores.is_set(PROXYS_CORE))
+/// How the cores of this machine are divided between the proxies and the load.
+pub(super) struct Cores {
+    /// All that there are for this process, as `taskset` lists them; `None` where they can't be divided.
+    all: Option<String>,
 }
 
-/// Moves the calling thread off the proxy's core. Without that the scheduler moves everything about, and how often a
-/// wake-up crosses cores is most of the noise.
-pub(super) fn keep_off_the_proxys() {
-    if !can_be_divided() {
-        return;
-    }
-    if let Ok(mut cores) = sched_getaffinity(None) {
+impl Cores {
+    /// Moves the calling thread, which is the load, off the core that a proxy of one worker has to itself. Without that the
+    /// scheduler moves everything about, and how often a wake-up crosses cores is most of the noise.
+    pub(super) fn divide() -> Cores {
+        let Ok(mut cores) = sched_getaffinity(None) else { return Cores { all: None } };
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| cores.is_set(core)).collect();
+        let possible = all.len() > 1 && all[0] == PROXYS_CORE && find("taskset").is_some();
         cores.unset(PROXYS_CORE);
-        // Refused, the thread stays where it was: noisier, not wrong.
-        let _ = sched_setaffinity(None, &cores);
+        if !possible || sched_setaffinity(None, &cores).is_err() {
+            return Cores { all: None };
+        }
+        Cores { all: Some(all.iter().map(usize::to_string).collect::<Vec<_>>().join(",")) }
+    }
+
+    /// The words that start a proxy where it is to run: on its own core if it has one worker, anywhere otherwise. What the
+    /// load starts would else inherit the load's cores.
+    pub(super) fn of_proxy(&self, workers: usize) -> Vec<String> {
+        let Some(all) = &self.all else { return Vec::new() };
+        let cores = if workers == 1 { PROXYS_CORE.to_string() } else { all.clone() };
+        vec!["taskset".to_owned(), "-c".to_owned(), cores]
     }
 }
 

@@ -1,7 +1,8 @@
 //! The proxies: found, started, waited for, stopped.
 
 use super::configuration::{self, Words};
-use super::{core, process};
+use super::core::Cores;
+use super::process;
 use crate::command::find;
 use crate::root;
 use anyhow::{Context, Result, bail};
@@ -133,13 +134,14 @@ pub(super) struct Start {
 pub(super) struct Ground {
     directory: PathBuf,
     backends: Vec<SocketAddr>,
+    cores: Cores,
     started: Cell<usize>,
 }
 
 impl Ground {
-    /// Proxies keep their files in this directory and have one of these behind them.
-    pub(super) fn new(directory: &Path, backends: Vec<SocketAddr>) -> Ground {
-        Ground { directory: directory.to_owned(), backends, started: Cell::new(0) }
+    /// Proxies keep their files in this directory, have one of these behind them, and run on their share of the cores.
+    pub(super) fn new(directory: &Path, backends: Vec<SocketAddr>, cores: Cores) -> Ground {
+        Ground { directory: directory.to_owned(), backends, cores, started: Cell::new(0) }
     }
 
     /// The path of a file in the directory.
@@ -170,9 +172,7 @@ impl Ground {
             start,
         };
         let file = configuration::write(&words, peer.kind.configuration(start))?;
-        let pinned = ["taskset".to_owned(), "-c".to_owned(), core::PROXYS_CORE.to_string()];
-        let divided = start.workers == 1 && core::can_be_divided() && find("taskset").is_some();
-        let mut line = if divided { pinned.to_vec() } else { Vec::new() };
+        let mut line = self.cores.of_proxy(start.workers);
         line.extend(wrapper.iter().cloned());
         line.push(peer.program.display().to_string());
         let standard_error = self.directory.join(format!("{}.err", words.name));
