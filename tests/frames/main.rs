@@ -1,6 +1,7 @@
 //! Frames, seen in passing: what the `websocket_…` directives do to real sockets and real peers.
 
 mod abuse;
+mod large;
 mod logs;
 mod real;
 mod stopping;

@@ -25,8 +25,8 @@ use closing::Closing;
 use dice::Dice;
 
 use super::direction::{Context, Direction, Event};
-use super::frame::{ControlFrame, Opcode};
-use super::policy::{OverRate, Policy, Side};
+use super::frame::{ControlFrame, Header, Opcode};
+use super::policy::{OverRate, Policy, Side, Validation};
 use super::summary::{Cause, EndedBy, SideSummary, Summary};
 use super::violation::{Violation, Violations};
 use std::borrow::Cow;
@@ -140,6 +140,17 @@ impl Session {
     /// socket to socket by other means, in any portions, if [`Session::moved`] is told.
     pub fn unread(&self, from: Side) -> u64 {
         self.direction(from).unread(self.extra.as_deref().map(|extra| extra.watch(from)))
+    }
+
+    /// The data frame that begins with `bytes`, which come next from `from`: how long its header is, and how much payload it
+    /// announces. `None` where that is not known yet, within a frame, for a control frame, and where the payload may be text
+    /// that has to be read.
+    pub fn announced(&self, from: Side, bytes: &[u8]) -> Option<(usize, u64)> {
+        let (header, length) = Header::decode(bytes)?;
+        let validates = self.policy.validation != Validation::Off;
+        let may_be_text = header.rsv == 0 && matches!(header.opcode, Opcode::TEXT | Opcode::CONTINUATION);
+        let is_read = header.opcode.is_control() || (validates && may_be_text);
+        (!is_read && !self.direction(from).is_in_frame()).then_some((length, header.payload_len))
     }
 
     /// Counts bytes from `from` that were passed on without being shown: at most [`Session::unread`].

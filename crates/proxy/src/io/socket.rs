@@ -106,7 +106,7 @@ impl Socket {
 
     /// Reads once. No bytes are the end of the stream.
     #[inline]
-    pub(super) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let receive = |socket: BorrowedFd<'_>| net::recv(socket, &mut *buffer, RecvFlags::empty());
         let (_, length) = ready!(self.poll(Ready::READ, cx, receive))?;
         if length < buffer.len() {
@@ -117,9 +117,14 @@ impl Socket {
 
     /// Waits for something to read, and looks at it without taking it. No bytes are the end of the stream.
     pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let peek = |socket: BorrowedFd<'_>, buffer: &mut [u8]| net::recv(socket, buffer, RecvFlags::PEEK);
-        let (_, length) = poll_fn(|cx| self.poll(Ready::READ, cx, |socket| peek(socket, &mut *buffer))).await?;
-        Ok(length)
+        poll_fn(|cx| self.poll_peek(cx, buffer)).await
+    }
+
+    /// Looks at what there is to read, without taking it. No bytes are the end of the stream.
+    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let (_, length) =
+            ready!(self.poll(Ready::READ, cx, |socket| net::recv(socket, &mut *buffer, RecvFlags::PEEK)))?;
+        Poll::Ready(Ok(length))
     }
 
     /// Reads so many bytes, which have been looked at, and drops them.

@@ -31,11 +31,13 @@ pub(crate) struct Spliced {
     pub(crate) sent: usize,
 }
 
-/// Which of the two sockets failed.
+/// Why nothing was moved.
 #[derive(Debug)]
 pub(crate) enum SpliceError {
-    /// The one that bytes were to be taken from, or no pipe could be had: whoever reads it instead learns what is wrong.
-    From,
+    /// No pipe could be had: the bytes are to be read instead.
+    NoPipe,
+    /// The socket that bytes were to be taken from. It tells its error once.
+    From(io::Error),
     /// The one that bytes were to be given to.
     To(io::Error),
 }
@@ -49,7 +51,7 @@ pub(crate) fn poll_splice(
     cx: &mut Context<'_>,
 ) -> Poll<Result<Spliced, SpliceError>> {
     // Taken out while it is used: after an error it may hold bytes of a tunnel that is gone, and is thrown away.
-    let Ok(pipe) = PIPE.take().map_or_else(Pipe::new, Ok) else { return Poll::Ready(Err(SpliceError::From)) };
+    let Ok(pipe) = PIPE.take().map_or_else(Pipe::new, Ok) else { return Poll::Ready(Err(SpliceError::NoPipe)) };
     let moved = pipe.poll_move(from, to, most.min(PIPE_BYTES), backlog, cx);
     if !matches!(moved, Poll::Ready(Err(_))) {
         PIPE.set(Some(pipe));
@@ -75,7 +77,7 @@ impl Pipe {
     ) -> Poll<Result<Spliced, SpliceError>> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let take = from.poll(Ready::READ, cx, |socket| pipe::splice(socket, None, &self.write, None, most, flags));
-        let received = ready!(take).map_err(|_| SpliceError::From)?;
+        let received = ready!(take).map_err(SpliceError::From)?;
         let mut sent = 0;
         while sent < received {
             let left = received - sent;

@@ -9,6 +9,7 @@
 //!
 //! The end of one direction is passed on as a half-close; the other direction goes on until its own end.
 
+mod large;
 mod roll;
 mod side;
 

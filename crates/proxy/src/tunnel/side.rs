@@ -1,6 +1,7 @@
 //! One of a tunnel's two streams, and the movement of bytes from one to the other.
 
-use crate::io::{Backlog, SpliceError, Transport, poll_splice, scratch};
+use super::large;
+use crate::io::{Backlog, Transport, scratch};
 use culvert_engine::websocket::{self, Session};
 use std::io;
 use std::pin::Pin;
@@ -21,8 +22,10 @@ pub(super) struct Side {
     read_ended: bool,
     /// The end of the other stream was passed on to this one.
     write_ended: bool,
-    /// Large payloads come from it: the next header is read alone, so that what follows it can be spliced.
-    is_bulky: bool,
+    /// Large payloads come from it.
+    pub(super) is_bulky: bool,
+    /// So many bytes that come next are a header that the session has seen, and that has to be passed on.
+    pub(super) owed: u8,
     /// There is more to read, and it was somebody else's turn.
     pub(super) is_unfinished: bool,
 }
@@ -35,13 +38,6 @@ struct Held {
 
 /// How much is read of a stream that pauses for its rate's sake: so its end is noticed, if it comes behind no more than that.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
-
-/// A payload is spliced where so much of it is still to come. Measured over loopback, against reading and writing it: no
-/// gain at 64 KiB, 4 % of the CPU time at 256 KiB and 8 % at 1 MiB; below, the calls cost more than the copies.
-const SPLICED_BYTES_MIN: u64 = 128 * 1024;
-
-/// The longest header of a frame (RFC 6455 section 5.2).
-const FRAME_HEADER_BYTES: usize = 14;
 
 /// How often one side is read before others have their turn.
 const READS_PER_TURN: usize = 16;
@@ -66,6 +62,7 @@ impl Side {
             read_ended: false,
             write_ended: false,
             is_bulky: false,
+            owed: 0,
             is_unfinished: false,
         };
         side.keep(backlog);
@@ -120,7 +117,7 @@ impl Side {
         written
     }
 
-    fn keep(&mut self, backlog: Backlog) {
+    pub(super) fn keep(&mut self, backlog: Backlog) {
         if !backlog.is_empty() {
             self.waiting = Some(Box::new(backlog));
         }
@@ -184,15 +181,15 @@ fn pump_now(
             from.held = (held.start < held.bytes.len()).then_some(held);
             continue;
         }
-        let pays = limit as u64 >= SPLICED_BYTES_MIN && is_spliceable(&watch, from, to);
-        if pays && ready!(splice(cx, from, to, &mut watch, limit))? {
+        if ready!(large::pass(cx, from, to, &mut watch, limit))? {
             continue;
         }
-        let limit = match (is_paused, from.is_bulky) {
-            (true, _) => READ_AHEAD_BYTES,
-            (false, true) => limit.min(FRAME_HEADER_BYTES),
-            (false, false) => limit,
-        };
+        if from.owed > 0 {
+            ready!(large::read_header(cx, from, to))?;
+            continue;
+        }
+        let rest = large::rest(from, &watch);
+        let limit = if is_paused { READ_AHEAD_BYTES } else { limit.min(rest.unwrap_or(usize::MAX)) };
         let held = &mut from.held;
         let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
             let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes)? };
@@ -210,55 +207,13 @@ fn pump_now(
             }
             Ok(length) => {
                 from.received += length as u64;
-                from.is_bulky = from.io.socket().is_some() && to.io.socket().is_some() && is_bulky(&watch, length);
+                from.is_bulky = rest.is_some() || large::is_expected(from, to, &watch, length);
             }
             Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
         }
     }
     from.is_unfinished = true;
     Poll::Pending
-}
-
-/// Whether so much of a payload is to come that splicing it pays.
-fn is_spliceable(watch: &Watch<'_>, from: &Side, to: &Side) -> bool {
-    from.io.socket().is_some()
-        && to.io.socket().is_some()
-        && watch.as_ref().is_some_and(|(session, side, _)| session.unread(*side) >= SPLICED_BYTES_MIN)
-}
-
-/// Whether the bytes that come are large payloads, after a read of `length`.
-fn is_bulky(watch: &Watch<'_>, length: usize) -> bool {
-    let Some((session, side, _)) = watch else { return false };
-    session.unread(*side) >= SPLICED_BYTES_MIN || (length as u64 >= SPLICED_BYTES_MIN && session.unread(*side) == 0)
-}
-
-/// Moves some of the payload that is to come in the kernel. False where that can't be done here, and it is to be read.
-fn splice(
-    cx: &mut Context<'_>,
-    from: &mut Side,
-    to: &mut Side,
-    watch: &mut Watch<'_>,
-    limit: usize,
-) -> Poll<Result<bool, (Fault, io::Error)>> {
-    let (Some((session, side, now)), Some(source), Some(sink)) = (watch, from.io.socket(), to.io.socket()) else {
-        return Poll::Ready(Ok(false));
-    };
-    let most = limit.min(usize::try_from(session.unread(*side)).unwrap_or(usize::MAX));
-    let mut backlog = Backlog::default();
-    let moved = ready!(poll_splice(source, sink, most, &mut backlog, cx));
-    to.keep(backlog);
-    match moved {
-        // The end of the stream, or its error: the read that follows meets it again.
-        Ok(moved) if moved.received == 0 => Poll::Ready(Ok(false)),
-        Err(SpliceError::From) => Poll::Ready(Ok(false)),
-        Err(SpliceError::To(error)) => Poll::Ready(Err((Fault::Writing, error))),
-        Ok(moved) => {
-            session.moved(*side, moved.received as u64, *now);
-            from.received += moved.received as u64;
-            to.sent += moved.sent as u64;
-            Poll::Ready(Ok(true))
-        }
-    }
 }
 
 /// Shows bytes to who watches, and writes what passes to the other stream: how many of them that was.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::websocket::policy::{Opcodes, OverRate, Ping, Rate, Validation};
+use crate::websocket::policy::{Opcodes, OverRate, Ping, Rate};
 use crate::websocket::summary::Close;
 use crate::websocket::{Header, apply_mask};
 
@@ -615,4 +615,21 @@ fn a_policy_says_how_long_the_echo_of_a_close_is_waited_for() {
     talk.client_says(1, b"too long").closed();
     assert!(!talk.passes(Duration::from_millis(999)).is_over);
     assert!(talk.passes(Duration::from_millis(1)).is_over);
+}
+
+#[test]
+fn the_next_data_frame_is_announced_by_its_whole_header_between_two_frames_and_not_if_its_text_is_read() {
+    let enforce = Policy { validation: Validation::Enforce, ..PING };
+    let (plain, strict) = (Talk::new(PING), Talk::new(enforce));
+    let header = |opcode: u8| [0x80 | opcode, 127, 0, 0, 0, 0, 0, 1, 0, 0];
+    for (opcode, plainly, strictly) in [(0_u8, true, false), (1, true, false), (2, true, true), (9, false, false)] {
+        let announced = Some((10, 65_536));
+        let of = |talk: &Talk| talk.session.announced(Side::Server, &header(opcode));
+        assert_eq!((of(&plain), of(&strict)), (announced.filter(|_| plainly), announced.filter(|_| strictly)));
+        assert_eq!(plain.session.announced(Side::Server, &header(opcode)[..9]), None);
+    }
+    let mut talk = Talk::new(PING);
+    talk.says(Side::Server, &header(2));
+    assert_eq!(talk.session.announced(Side::Server, &header(2)), None, "these bytes are payload");
+    assert_eq!(talk.session.announced(Side::Client, &header(2)), Some((10, 65_536)));
 }
