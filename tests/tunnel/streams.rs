@@ -46,6 +46,35 @@ fn what_the_server_says_after_the_clients_end_arrives() {
 }
 
 #[test]
+fn last_words_and_the_end_that_are_there_at_once_both_arrive_and_the_other_direction_goes_on() {
+    // What one read takes is 256 KiB; the last one may be full or not.
+    for directives in ["", "websocket_frames off;", "websocket_byte_rate 100m/s burst=1m;"] {
+        for length in [1, 1_000, 20_000, 262_136, 600_000] {
+            let (mut world, _server, client, upstream) = tunnel(directives);
+            let mut ends = [client, upstream];
+            for _ in 0..2 {
+                let [from, to] = &mut ends;
+                let words = Frame::binary(vec![7; length]);
+                world.gateway().signal(Signal::SIGSTOP);
+                // More than the sockets hold needs a reader; the end is then there for the last reads alone.
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        from.says(&words);
+                        from.ends_writing();
+                    });
+                    world.gateway().signal(Signal::SIGCONT);
+                    assert!(to.hears() == words, "{directives}: {length} bytes changed on their way");
+                    to.hears_the_end();
+                });
+                ends.reverse();
+            }
+            let lines = world.access_log_lines(1);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+        }
+    }
+}
+
+#[test]
 fn a_client_that_vanishes_ends_its_upstream_connection() {
     let (_world, _server, client, mut upstream) = tunnel("");
     client.resets();

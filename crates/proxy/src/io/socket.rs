@@ -36,7 +36,11 @@ impl Socket {
     /// # Errors
     /// Those of `epoll_ctl`.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Socket> {
-        Ok(Socket { registration: Registration::new(&descriptor)?, descriptor })
+        Socket::registered(descriptor, Ready::WRITE)
+    }
+
+    fn registered(descriptor: OwnedFd, ready: Ready) -> io::Result<Socket> {
+        Ok(Socket { registration: Registration::new(&descriptor, ready)?, descriptor })
     }
 
     /// Connects to an address over TCP, from `source` if there is one.
@@ -53,11 +57,10 @@ impl Socket {
         if let Some(source) = source {
             bind(&descriptor, source)?;
         }
-        match net::connect(&descriptor, &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error.into()),
+        if begin_to_connect(&descriptor, &address)? {
+            return Socket::new(descriptor);
         }
-        let socket = Socket::new(descriptor)?;
+        let socket = Socket::registered(descriptor, Ready::NOTHING)?;
         poll_fn(|cx| socket.registration.poll_ready(Ready::WRITE, cx)).await;
         if socket.registration.may_be(Ready::ERROR) {
             sockopt::socket_error(&socket.descriptor)??;
@@ -153,6 +156,12 @@ impl Socket {
         }
     }
 
+    /// Writes the last bytes before this side of the connection ends, which go out in one segment with its FIN.
+    pub(crate) fn poll_send_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        const HELD: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+        self.poll_send(cx, bytes.len(), |socket| net::send(socket, bytes, HELD))
+    }
+
     /// Writes once if that can be done at once; nobody is woken otherwise.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         Ok(net::send(&self.descriptor, bytes, SendFlags::NOSIGNAL)?)
@@ -227,6 +236,20 @@ fn bind(descriptor: &OwnedFd, Source { address, transparent }: Source) -> io::Re
     net::bind(descriptor, &address).map_err(|error| unbound(&format!("bind({shown})"), error.into()))
 }
 
+/// Connects, and says whether that is done already. A server on this machine has answered before the first call returns, though
+/// that says `EINPROGRESS` all the same; asked again, it saves the way through the reactor.
+fn begin_to_connect(descriptor: &OwnedFd, address: &SocketAddr) -> io::Result<bool> {
+    match net::connect(descriptor, address) {
+        Err(Errno::INPROGRESS) => {}
+        result => return result.map(|()| true).map_err(io::Error::from),
+    }
+    match net::connect(descriptor, address) {
+        Ok(()) | Err(Errno::ISCONN) => Ok(true),
+        Err(Errno::ALREADY | Errno::INPROGRESS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// How all sockets are made.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -278,7 +301,7 @@ impl Acceptor {
     /// Those of `fcntl` and `epoll_ctl`.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Acceptor> {
         rustix::io::ioctl_fionbio(&descriptor, true)?;
-        let registration = Registration::new(&descriptor)?;
+        let registration = Registration::new(&descriptor, Ready::NOTHING)?;
         let address = SocketAddr::try_from(net::getsockname(&descriptor)?).ok();
         let address = address.filter(|address| !address.ip().is_unspecified());
         Ok(Acceptor { descriptor, registration, address })

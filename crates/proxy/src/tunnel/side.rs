@@ -117,6 +117,25 @@ impl Side {
         written
     }
 
+    /// Sends the last bytes before this direction ends: with them goes the end, where it can.
+    fn send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        let Some(socket) = self.io.socket().filter(|_| !self.is_stalled()) else { return self.send(cx, bytes) };
+        let sent = match socket.poll_send_last(cx, bytes) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => 0,
+        };
+        self.sent += sent as u64;
+        let mut backlog = Backlog::default();
+        backlog.push(&bytes[sent..]);
+        self.keep(backlog);
+        Ok(())
+    }
+
+    /// Whether nothing follows what a short read takes of this stream now.
+    fn is_at_end(&self) -> bool {
+        self.io.socket().is_some_and(|socket| socket.registration().has_ended())
+    }
+
     pub(super) fn keep(&mut self, backlog: Backlog) {
         if !backlog.is_empty() {
             self.waiting = Some(Box::new(backlog));
@@ -176,7 +195,7 @@ fn pump_now(
                 return Poll::Pending;
             }
             let next = &held.bytes[held.start..];
-            let passed = pass_on(cx, to, &mut watch, &next[..next.len().min(limit)]);
+            let passed = pass_on(cx, to, &mut watch, &next[..next.len().min(limit)], false);
             held.start += passed.map_err(|error| (Fault::Writing, error))?;
             from.held = (held.start < held.bytes.len()).then_some(held);
             continue;
@@ -189,27 +208,29 @@ fn pump_now(
             continue;
         }
         let rest = large::rest(from, &watch);
-        let limit = if is_paused { READ_AHEAD_BYTES } else { limit.min(rest.unwrap_or(usize::MAX)) };
+        // Who has to pause may still hold some of it.
+        let may_be_last = limit == usize::MAX && from.is_at_end();
+        let limit = if is_paused { READ_AHEAD_BYTES } else { limit.min(rest.unwrap_or(scratch::SCRATCH_BYTES)) };
         let held = &mut from.held;
         let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
-            let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes)? };
+            let is_last = may_be_last && bytes.len() < limit;
+            let passed = if is_paused { 0 } else { pass_on(cx, to, &mut watch, bytes, is_last)? };
             if passed < bytes.len() {
                 *held = Some(Box::new(Held { bytes: bytes[passed..].to_vec(), start: 0 }));
             }
             Ok(bytes.len())
         });
-        match ready!(read).map_err(|error| (Fault::Reading, error))? {
-            Ok(0) => {
-                from.read_ended = true;
-                if let Some((session, side, now)) = &mut watch {
-                    session.end_of_stream(*side, *now);
-                }
-            }
-            Ok(length) => {
-                from.received += length as u64;
-                from.is_bulky = rest.is_some() || large::is_expected(from, to, &watch, length);
-            }
+        let length = match ready!(read).map_err(|error| (Fault::Reading, error))? {
+            Ok(length) => length,
             Err(error) => return Poll::Ready(Err((Fault::Writing, error))),
+        };
+        from.received += length as u64;
+        from.is_bulky = rest.is_some() || large::is_expected(from, to, &watch, length);
+        if length == 0 || (may_be_last && length < limit) {
+            from.read_ended = true;
+            if let Some((session, side, now)) = &mut watch {
+                session.end_of_stream(*side, *now);
+            }
         }
     }
     from.is_unfinished = true;
@@ -217,11 +238,18 @@ fn pump_now(
 }
 
 /// Shows bytes to who watches, and writes what passes to the other stream: how many of them that was.
-fn pass_on(cx: &mut Context<'_>, to: &mut Side, watch: &mut Watch<'_>, bytes: &[u8]) -> io::Result<usize> {
+/// `is_last`: their stream ends with them.
+fn pass_on(
+    cx: &mut Context<'_>,
+    to: &mut Side,
+    watch: &mut Watch<'_>,
+    bytes: &[u8],
+    is_last: bool,
+) -> io::Result<usize> {
     let mut written = Ok(());
     let mut pass = |bytes: &[u8]| {
         if written.is_ok() {
-            written = to.send(cx, bytes);
+            written = if is_last { to.send_last(cx, bytes) } else { to.send(cx, bytes) };
         }
     };
     let length = match watch {

@@ -42,12 +42,15 @@ const EVENTS_PER_TURN: usize = 256;
 pub(crate) struct Ready(u8);
 
 impl Ready {
+    pub(crate) const NOTHING: Ready = Ready(0);
     /// There may be something to read, or the end of the stream.
     pub(crate) const READ: Ready = Ready(1);
     /// There may be room to write to.
     pub(crate) const WRITE: Ready = Ready(2);
     /// The other side has ended the stream, or it has failed: a short read shows nothing any more.
     const HUNG: Ready = Ready(4);
+    /// The other side has ended its stream: a short read takes the last of it.
+    const ENDED: Ready = Ready(16);
     /// The socket has an error to tell, or nobody is at its other end.
     pub(crate) const ERROR: Ready = Ready(8);
 
@@ -61,6 +64,9 @@ impl Ready {
         }
         if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
             bits |= Ready::READ.0 | Ready::HUNG.0;
+        }
+        if flags.contains(EventFlags::RDHUP) {
+            bits |= Ready::ENDED.0;
         }
         if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
             bits |= Ready::WRITE.0 | Ready::ERROR.0;
@@ -82,6 +88,8 @@ enum Owner {
 
 struct Source {
     ready: Ready,
+    /// What the owner, where it is a task, waits for.
+    awaited: Ready,
     owner: Owner,
 }
 
@@ -147,13 +155,13 @@ fn with_state<T>(f: impl FnOnce(&mut State) -> T) -> T {
 }
 
 impl Registration {
-    /// Registers `socket`, which is not known to be ready for anything yet.
+    /// Registers `socket`, which is known to be `ready` for so much.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: the kernel's memory or its limit of watches is used up.
-    pub(crate) fn new(socket: impl AsFd) -> io::Result<Registration> {
+    pub(crate) fn new(socket: impl AsFd, ready: Ready) -> io::Result<Registration> {
         with(|reactor| {
-            let source = Source { ready: Ready(0), owner: Owner::Nobody };
+            let source = Source { ready, awaited: Ready::NOTHING, owner: Owner::Nobody };
             let key = reactor.state.borrow_mut().sources.insert(source);
             let registration = Registration(key);
             let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
@@ -170,6 +178,7 @@ impl Registration {
             if source.ready.holds(ready) {
                 return Poll::Ready(by_machine);
             }
+            source.awaited.0 |= ready.0;
             match &source.owner {
                 Owner::Machine(_) => {}
                 Owner::Task(waker) if waker.will_wake(cx.waker()) => {}
@@ -202,6 +211,14 @@ impl Registration {
                 source.ready.0 &= !Ready::READ.0;
             }
         });
+    }
+
+    /// Whether the other side has ended its stream and nothing failed, as far as the last turn has told.
+    pub(crate) fn has_ended(&self) -> bool {
+        with_state(|state| {
+            let ready = state.sources.get_mut(self.0).map_or(Ready::NOTHING, |source| source.ready);
+            ready.holds(Ready::ENDED) && !ready.holds(Ready::ERROR)
+        })
     }
 
     /// Whether the socket may be ready, as far as the last turn has told.
@@ -283,10 +300,13 @@ fn tell(source: Key, ready: Ready, now: Instant) -> bool {
         source.ready.0 |= ready.0;
         match &source.owner {
             Owner::Machine(key) => Some(*key),
-            Owner::Task(waker) => {
+            // That a socket takes more is told with everything else, and is news only to who waits for it.
+            Owner::Task(waker) if source.ready.holds(source.awaited) => {
+                source.awaited = Ready::NOTHING;
                 waker.wake_by_ref();
                 None
             }
+            Owner::Task(_) => None,
             Owner::Nobody => None,
         }
     });
