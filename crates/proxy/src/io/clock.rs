@@ -17,26 +17,27 @@ pub(crate) struct Stamp(NonZeroU64);
 /// Stamps count nanoseconds from [`BEFORE`] before this moment.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// 73 years: more than a machine has been up for, and as much again is left behind the epoch.
-const BEFORE: Duration = Duration::from_nanos(1 << 61);
+/// 73 years in nanoseconds: more than a machine has been up for, and as much again is left behind the epoch.
+const BEFORE: u64 = 1 << 61;
 
 impl From<Instant> for Stamp {
     fn from(instant: Instant) -> Stamp {
-        let since = match instant.checked_duration_since(*EPOCH) {
-            Some(after) => BEFORE.saturating_add(after),
-            None => BEFORE.saturating_sub(*EPOCH - instant),
+        let of =
+            |since: Duration| since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into());
+        let nanoseconds = match instant.checked_duration_since(*EPOCH) {
+            Some(after) => BEFORE.saturating_add(of(after)),
+            None => BEFORE.saturating_sub(of(*EPOCH - instant)),
         };
-        let nanoseconds = since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into());
         Stamp(NonZeroU64::new(nanoseconds).unwrap_or(NonZeroU64::MIN))
     }
 }
 
 impl From<Stamp> for Instant {
     fn from(stamp: Stamp) -> Instant {
-        let since = Duration::from_nanos(stamp.0.get());
+        let since = stamp.0.get();
         match since.checked_sub(BEFORE) {
-            Some(after) => *EPOCH + after,
-            None => *EPOCH - (BEFORE - since),
+            Some(after) => *EPOCH + Duration::from_nanos(after),
+            None => *EPOCH - Duration::from_nanos(BEFORE - since),
         }
     }
 }

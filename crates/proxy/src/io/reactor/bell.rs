@@ -2,7 +2,7 @@
 //!
 //! A wait of one millisecond would do as well, but arms a timer of the processor's for each wait and stops it again, which
 //! on a virtual machine takes the hypervisor's help: 2.5 µs of every 32-byte round trip. The bell is armed once for all
-//! the waits of two milliseconds.
+//! the waits until then.
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};

@@ -2,8 +2,8 @@
 //!
 //! While little happens, tokio waits for both: the reactor's epoll descriptor is one of tokio's sources, and the keeper, a
 //! task, turns the reactor when it stirs. That costs every wake-up a second look. While much happens, the thread waits in
-//! the reactor itself, from the hook that the runtime calls before it parks, and gives tokio a turn every other
-//! millisecond, for its timers and for what other threads say. A [bell](super::bell) rings when that time has come.
+//! the reactor itself, from the hook that the runtime calls before it parks, and gives tokio a turn every few milliseconds,
+//! for its timers and for what other threads say. Where no event comes for so long, a [bell](super::bell) rings.
 
 use super::super::clock;
 use super::bell::Bell;
@@ -20,8 +20,12 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long tokio's timers and other threads wait at most while the thread waits in the reactor.
-const TOKIO_AT_LEAST_EVERY: Duration = Duration::from_millis(2);
+/// How long tokio's timers and other threads wait while the thread handles events in the reactor.
+const TOKIO_AT_LEAST_EVERY: Duration = Duration::from_millis(4);
+
+/// When the bell rings if no event comes by which the time would be noticed. Each ring wakes the thread for nothing else, so it
+/// rings less often.
+const BELL: Duration = Duration::from_millis(5);
 
 /// At this mean distance of events a second look at each costs more than a vain wait now and then.
 const HOT_BELOW: Duration = Duration::from_micros(300);
@@ -55,13 +59,15 @@ impl Pace {
 /// Called before the runtime parks its thread: handles what comes for as long as much comes.
 pub(crate) fn park() {
     clock::forget();
+    let mut since = None;
     loop {
-        let stay = with_state(|state| state.pace.is_hot() && state.bell.set(TOKIO_AT_LEAST_EVERY));
+        let stay = with_state(|state| state.pace.is_hot() && state.bell.set(BELL));
         if !stay {
             return;
         }
         let Turned { events, tasks, .. } = turn(Wait::UntilEvent);
-        if tasks || events == 0 {
+        let now = clock::now();
+        if tasks || events == 0 || now.duration_since(*since.get_or_insert(now)) >= TOKIO_AT_LEAST_EVERY {
             return;
         }
     }

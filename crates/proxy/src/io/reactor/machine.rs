@@ -3,7 +3,7 @@
 use super::slots::{Key, Slots};
 use super::wakers::waker;
 use super::{Owner, Registration, with_state};
-use crate::io::clock::Stamp;
+use crate::io::clock::{self, Stamp};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,7 +119,7 @@ pub(crate) fn run_to_end(machine: Box<dyn Machine>) {
         }
         state.machines.closing
     });
-    run(key, Instant::now(), closing);
+    run(key, clock::now(), closing);
 }
 
 /// Runs a machine. Whether tasks have something to do after that: those that wait for its end, or the keeper.

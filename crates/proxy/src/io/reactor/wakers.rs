@@ -5,12 +5,12 @@
 
 use super::machine;
 use super::slots::Key;
+use crate::io::clock;
 use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
-use tokio::time::Instant;
 
 /// Wakes one machine, on the thread that it lives on.
 struct MachineWaker {
@@ -67,7 +67,7 @@ impl Wake for MachineWaker {
 /// Runs the machines that were woken since the last time. Whether there were any.
 pub(crate) fn run_woken() -> bool {
     let woken = WOKEN.with_borrow_mut(|woken| mem::take(&mut woken.list));
-    let now = Instant::now();
+    let now = clock::now();
     for waker in &woken {
         waker.is_listed.store(false, Ordering::Relaxed);
         machine::run(waker.machine, now, false);
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
+    use tokio::time::Instant;
 
     /// Counts its runs, and hands its waker out.
     struct Sleeper {
