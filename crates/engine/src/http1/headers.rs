@@ -70,12 +70,12 @@ impl Headers {
 
     /// The value of the first line of this name.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.lines.iter().find(|line| self.is_named(line, name)).map(|line| self.bytes(line.value))
     }
 
     /// The values of all lines of this name, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.lines.iter().filter(|line| self.is_named(line, name)).map(|line| self.bytes(line.value))
     }
 
     /// The first line that repeats one that may come once only: its name and value, and the value before.
@@ -109,6 +109,12 @@ impl Headers {
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let block = &self.block;
         self.lines.retain(|line| keep(slice(block, line.name), slice(block, line.value)));
+    }
+
+    /// Most lines differ by the length of their names already.
+    fn is_named(&self, line: &Line, name: &str) -> bool {
+        (line.name.1 - line.name.0) as usize == name.len()
+            && self.bytes(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn bytes(&self, span: (u32, u32)) -> &[u8] {

@@ -90,9 +90,13 @@ impl LocationTree {
         Ok(())
     }
 
-    /// Says which locations are inside location `id`.
+    /// Says which locations are inside location `id`. Most have none inside, and are not looked up for any request.
     pub fn nest(&mut self, id: usize, tree: LocationTree) {
-        self.inside.insert(id, tree);
+        let LocationTree { exact, prefixes, patterns, named, inside, redirects: _ } = &tree;
+        let has_names = !exact.is_empty() || !prefixes.is_empty() || !named.is_empty() || !inside.is_empty();
+        if has_names || !patterns.is_empty() {
+            self.inside.insert(id, tree);
+        }
     }
 
     /// Makes a URI that lacks only the slash at the end of a name a redirect, as nginx does for locations that hand requests

@@ -1,5 +1,6 @@
 //! What an exchange needs of its client, whatever protocol the client speaks. A front implements it.
 
+use crate::io::clock::now;
 use crate::io::{Deadline, TcpInfo};
 use crate::tls::TlsFacts;
 use bytes::Bytes;
@@ -41,7 +42,7 @@ impl ClientFacts {
             serial,
             remote,
             local,
-            opened: Instant::now(),
+            opened: now(),
             tls: None,
             is_plain_to_tls: false,
             proxy: None,

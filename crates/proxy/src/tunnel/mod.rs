@@ -24,7 +24,7 @@ mod tests;
 
 pub(crate) use roll::{send_away, survey};
 
-use crate::io::clock::Stamp;
+use crate::io::clock::{self, Stamp};
 use crate::io::reactor::{self, Machine, Next, Registration};
 use crate::io::{Backlog, Transport};
 use crate::lifecycle::worker::Live;
@@ -142,7 +142,7 @@ impl Tunnel {
         let (mut to_client, mut to_server) = (client.outbox, connection.outbox);
         // A stream's connection is counted already.
         let live = if matches!(client.io, Transport::Stream(_)) { Live::without_seat() } else { Live::begin() };
-        let now = Instant::now().into_std();
+        let now = clock::now().into_std();
         pass_early(session.as_mut(), websocket::Side::Server, &connection.inbox, now, &mut to_client);
         pass_early(session.as_mut(), websocket::Side::Client, &client.inbox, now, &mut to_server);
         Tunnel {

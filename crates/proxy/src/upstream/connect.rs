@@ -8,6 +8,7 @@ use super::ports::{PortUse, Scarce};
 use super::tls::Offer;
 use super::way::Protocols;
 use super::{Connection, Endpoint, Pick, Upstream, Way, pool};
+use crate::io::clock::now;
 use crate::io::{Socket, Transport};
 use culvert_engine::balance::{Ending, PeerId, Tried};
 use std::io;
@@ -75,7 +76,7 @@ pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Conne
 
 /// Connects to the picked peer. What few connections need is boxed, so that the others have no room for it. The pick may be another one afterwards, on another address of the same server.
 pub(crate) async fn connect(pick: &mut Pick, tried: &Tried, way: &Way) -> Result<Connected, Unconnected> {
-    let until = Instant::now() + way.connect_timeout;
+    let until = now() + way.connect_timeout;
     let shared =
         if way.protocols == Protocols::Http1 { None } else { Box::pin(share(pick, tried, way, until)).await? };
     match shared {
@@ -153,7 +154,7 @@ async fn secure(
 
 /// Opens a connection, by a race where that may help.
 async fn dial(pick: &mut Pick, tried: &Tried, way: &Way, until: Instant) -> Result<Transport, Unconnected> {
-    if pick.upstream().fleet.is_dual() && until.duration_since(Instant::now()) > HEAD_START {
+    if pick.upstream().fleet.is_dual() && until.duration_since(now()) > HEAD_START {
         Box::pin(race(pick, tried, until, way)).await
     } else {
         within(timeout_at(until, open(pick.endpoint(), way)).await)

@@ -6,6 +6,7 @@
 
 use super::fleet::State;
 use super::{Asker, Pick, Upstream};
+use crate::io::clock;
 use culvert_engine::balance::{NoPeer, Request};
 use culvert_engine::queue::Place;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub(crate) enum Turn {
 impl Upstream {
     /// Chooses a peer, or joins the queue where all are full.
     pub(crate) fn pick(self: &Arc<Self>, asker: &Asker<'_>) -> Result<Pick, NoServer> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut state = self.fleet.state();
         // Who came before goes first.
         let found = if state.queue.has_waiting() { Err(NoPeer::Full) } else { self.choose(&mut state, asker, now) };

@@ -1,12 +1,12 @@
 //! Whether a request wants to become a tunnel, and what is written for it.
 
 use crate::exchange::Exchange;
+use crate::io::clock::now;
 use crate::upstream::Purpose;
 use culvert_conf::config::{Deflate, Level, WebSocketSettings};
 use culvert_engine::http1::Headers;
 use culvert_engine::websocket::{Offer, Session, accept_for, has_token};
 use std::borrow::Cow;
-use tokio::time::Instant;
 
 /// What the request to the upstream says about upgrading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(super) fn session(exchange: &Exchange, handshake: bool) -> Option<Session> {
         return None;
     }
     let compressed = chose_deflate(&exchange.upstream_headers);
-    let now = Instant::now().into_std();
+    let now = now().into_std();
     Some(Session::new(settings.policy.clone(), compressed, now, &mut rand::random::<u64>))
 }
 

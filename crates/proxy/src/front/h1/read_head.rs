@@ -81,7 +81,7 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     front.idle_since_now(wait);
     let front_is_idle = front.requests > 0;
     let least = front.location.as_ref().map(|location| location.client.keepalive_min_timeout);
-    let closes_early = sleep_until_drain(shared, Instant::now() + least.unwrap_or_default());
+    let closes_early = sleep_until_drain(shared, now() + least.unwrap_or_default());
     let arrived = poll_fn(|cx| {
         if let Poll::Ready(read) = front.poll_fill(cx, FIRST_READ_BYTES) {
             return Poll::Ready(matches!(read, Ok(1..)));
