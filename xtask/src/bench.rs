@@ -35,6 +35,7 @@ mod syscalls;
 use crate::command::{self, cargo};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
+use core::Cores;
 use findings::Findings;
 use options::Options;
 use peer::{Ground, Kind, Peer};
@@ -72,7 +73,7 @@ pub(crate) fn run(words: Vec<String>) -> Result<()> {
     let directory = tempfile::Builder::new().prefix("culvert-bench-").tempdir()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let tunnels_max = core::tunnels_max();
-    let cores = core::Cores::divide();
+    let cores = if options.one_core { Cores::share() } else { Cores::divide() };
     let backends = runtime.block_on(backend::start()).context("the backend did not start")?;
     certificate::write(directory.path())?;
     let ground = Ground::new(directory.path(), backends, cores);

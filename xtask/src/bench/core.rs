@@ -30,6 +30,19 @@ impl Cores {
         Cores { all: Some(all.iter().map(usize::to_string).collect::<Vec<_>>().join(",")) }
     }
 
+    /// Puts the calling thread, and all that it will start, on one core.
+    pub(super) fn share() -> Cores {
+        if let Ok(cores) = sched_getaffinity(None)
+            && let Some(last) = (0..CpuSet::MAX_CPU).rev().find(|&core| cores.is_set(core))
+        {
+            let mut one = CpuSet::new();
+            one.set(last);
+            // Refused, they are where the scheduler puts them: noisier, not wrong.
+            let _ = sched_setaffinity(None, &one);
+        }
+        Cores { all: None }
+    }
+
     /// The words that start a proxy where it is to run: on its own core if it has one worker, anywhere otherwise. What the
     /// load starts would else inherit the load's cores.
     pub(super) fn of_proxy(&self, workers: usize) -> Vec<String> {

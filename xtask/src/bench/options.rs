@@ -21,6 +21,8 @@ bench/RESULTS.md and the plots in docs/pictures.
                  caddy; NAME=PROGRAM says what runs (default: all)
   --culvert PATH the Culvert that is measured (default: this tree's, which is built first)
   --sockets N    how many idle sockets there are (default: 8000)
+  --one-core     the proxy shares one core with the load, instead of having its own: no wake-up
+                 crosses cores, which costs more than the message on a virtual machine
   --quick        two short rounds, to see that all of it works
   --write        writes the results of a --quick run, too
   --check        fails when a figure of Culvert's is above its target
@@ -46,6 +48,8 @@ pub(super) struct Options {
     pub(super) culvert: Option<PathBuf>,
     /// How many idle sockets, if not as many as the row says.
     pub(super) sockets: Option<usize>,
+    /// Whether proxies share a core with the load.
+    pub(super) one_core: bool,
     /// How often each is measured.
     pub(super) rounds: usize,
     /// For how long.
@@ -84,7 +88,8 @@ impl Options {
         }
         self.rows = row::ALL.iter().collect();
         self.sections = Section::ALL.to_vec();
-        self.write = write || (!quick && self.peers.len() == Kind::ALL.len() && self.sockets.is_none());
+        let is_usual = !quick && self.peers.len() == Kind::ALL.len() && self.sockets.is_none() && !self.one_core;
+        self.write = write || is_usual;
         Ok(self)
     }
 }
@@ -99,6 +104,7 @@ pub(super) fn read(words: Vec<String>) -> Result<Option<Options>> {
         peers: Kind::ALL.map(|kind| kind.name().to_owned()).to_vec(),
         culvert: None,
         sockets: None,
+        one_core: false,
         rounds: 5,
         window: Duration::from_secs(3),
         write: false,
@@ -112,6 +118,7 @@ pub(super) fn read(words: Vec<String>) -> Result<Option<Options>> {
             Long("peers") => options.peers = parser.value()?.string()?.split(',').map(str::to_owned).collect(),
             Long("culvert") => options.culvert = Some(std::path::absolute(PathBuf::from(parser.value()?))?),
             Long("sockets") => options.sockets = Some(parser.value()?.parse()?),
+            Long("one-core") => options.one_core = true,
             Long("quick") => (quick, options.rounds, options.window) = (true, 2, Duration::from_millis(500)),
             Long("write") => write = true,
             Long("check") => options.check = true,

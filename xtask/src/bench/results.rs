@@ -18,7 +18,8 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask bench`; any row can be run again by its name (`cargo xtask bench --list`).
 
 All proxies run one worker, with configurations that say the same ([peers](peers)), in front of the same backend, driven
-by the same generator, on loopback. They take turns, with a fresh process for each sample, and the figures are medians.
+by the same generator, on loopback; the proxy has a core of its own, where there is more than one. They take turns, with a
+fresh process for each sample, and the figures are medians.
 CPU is user and system time of the proxy's own processes, memory their proportional set size (PSS). *Raw* is Culvert with
 `websocket_frames off`: it copies bytes and doesn't look at frames. KB are 1,000 bytes. The ratio is Culvert's figure to
 the better one of nginx's and HAProxy's.
