@@ -75,6 +75,25 @@ fn last_words_and_the_end_that_are_there_at_once_both_arrive_and_the_other_direc
 }
 
 #[test]
+fn what_stands_behind_urgent_data_arrives_though_reads_stop_in_front_of_it() {
+    for directives in ["", "websocket_frames off;"] {
+        let (mut world, _server, mut client, mut upstream) = tunnel(directives);
+        world.gateway().signal(Signal::SIGSTOP);
+        client.says(&Frame::text("before"));
+        rustix::net::send(client.stream(), b"!", rustix::net::SendFlags::OOB).expect("TCP has urgent data");
+        client.says(&Frame::text("behind"));
+        client.ends_writing();
+        world.gateway().signal(Signal::SIGCONT);
+        // The urgent byte itself is no part of the stream.
+        upstream.hears_text("before");
+        upstream.hears_text("behind");
+        upstream.hears_the_end();
+        upstream.says(&Frame::text("still here"));
+        client.hears_text("still here");
+    }
+}
+
+#[test]
 fn a_client_that_vanishes_ends_its_upstream_connection() {
     let (_world, _server, client, mut upstream) = tunnel("");
     client.resets();

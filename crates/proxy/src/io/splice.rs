@@ -2,6 +2,7 @@
 
 use super::reactor::Ready;
 use super::{Backlog, Socket};
+use rustix::io::Errno;
 use rustix::pipe::{self, PipeFlags, SpliceFlags};
 use std::cell::RefCell;
 use std::io;
@@ -34,7 +35,7 @@ pub(crate) struct Spliced {
 /// Why nothing was moved.
 #[derive(Debug)]
 pub(crate) enum SpliceError {
-    /// No pipe could be had: the bytes are to be read instead.
+    /// No pipe could be had, or the kernel lets nobody splice here: the bytes are to be read instead.
     NoPipe,
     /// The socket that bytes were to be taken from. It tells its error once.
     From(io::Error),
@@ -59,6 +60,15 @@ pub(crate) fn poll_splice(
     moved
 }
 
+impl SpliceError {
+    fn of_source(error: io::Error) -> SpliceError {
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::NOMEM) => SpliceError::NoPipe,
+            _ => SpliceError::From(error),
+        }
+    }
+}
+
 impl Pipe {
     fn new() -> io::Result<Pipe> {
         let (read, write) = pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
@@ -77,7 +87,7 @@ impl Pipe {
     ) -> Poll<Result<Spliced, SpliceError>> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let take = from.poll(Ready::READ, cx, |socket| pipe::splice(socket, None, &self.write, None, most, flags));
-        let received = ready!(take).map_err(SpliceError::From)?;
+        let received = ready!(take).map_err(SpliceError::of_source)?;
         let mut sent = 0;
         while sent < received {
             let left = received - sent;

@@ -117,9 +117,11 @@ impl Side {
         written
     }
 
-    /// Sends the last bytes before this direction ends: with them goes the end, where it can.
+    /// Sends the last bytes before this direction ends: with them goes the end, where it can. Where there may be bytes that
+    /// nobody reads any more, a close would be a reset, which drops what is held.
     fn send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
-        let Some(socket) = self.io.socket().filter(|_| !self.is_stalled()) else { return self.send(cx, bytes) };
+        let is_alone = self.is_quiet() && !self.is_stalled() && !bytes.is_empty();
+        let Some(socket) = self.io.socket().filter(|_| is_alone) else { return self.send(cx, bytes) };
         let sent = match socket.poll_send_last(cx, bytes) {
             Poll::Ready(sent) => sent?,
             Poll::Pending => 0,
@@ -171,7 +173,10 @@ fn pump_now(
         }
         if from.read_ended {
             if watch.as_ref().is_some_and(|(session, ..)| session.is_closed_by_both()) {
-                // The session ends both.
+                // The session ends both, once both have taken what waits for them. The last words are not held for so long.
+                if from.is_stalled() {
+                    let _ = Pin::new(&mut to.io).poll_shutdown(cx);
+                }
                 return Poll::Pending;
             }
             // Where both have ended, the close of a socket will do.
@@ -210,7 +215,8 @@ fn pump_now(
         let rest = large::rest(from, &watch);
         // Who has to pause may still hold some of it.
         let may_be_last = limit == usize::MAX && from.is_at_end();
-        let limit = if is_paused { READ_AHEAD_BYTES } else { limit.min(rest.unwrap_or(scratch::SCRATCH_BYTES)) };
+        let limit = if is_paused { READ_AHEAD_BYTES } else { limit.min(rest.unwrap_or(usize::MAX)) };
+        let limit = limit.min(scratch::SCRATCH_BYTES);
         let held = &mut from.held;
         let read = scratch::poll_read(&mut from.io, cx, limit, |cx, bytes| {
             let is_last = may_be_last && bytes.len() < limit;
@@ -226,7 +232,7 @@ fn pump_now(
         };
         from.received += length as u64;
         from.is_bulky = rest.is_some() || large::is_expected(from, to, &watch, length);
-        if length == 0 || (may_be_last && length < limit) {
+        if length == 0 || (may_be_last && length < limit && from.held.is_none()) {
             from.read_ended = true;
             if let Some((session, side, now)) = &mut watch {
                 session.end_of_stream(*side, *now);

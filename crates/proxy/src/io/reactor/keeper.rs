@@ -59,10 +59,16 @@ impl Pace {
 /// Called before the runtime parks its thread: handles what comes for as long as much comes.
 pub(crate) fn park() {
     clock::forget();
+    stay();
+    // The runtime may wait for long now, where nothing that was told woke a task.
+    clock::forget();
+}
+
+fn stay() {
     let mut since = None;
     loop {
-        let stay = with_state(|state| state.pace.is_hot() && state.bell.set(BELL));
-        if !stay {
+        let is_hot = with_state(|state| state.pace.is_hot() && state.bell.set(BELL));
+        if !is_hot {
             return;
         }
         let Turned { events, tasks, .. } = turn(Wait::UntilEvent);

@@ -51,6 +51,8 @@ impl Ready {
     const HUNG: Ready = Ready(4);
     /// The other side has ended its stream: a short read takes the last of it.
     const ENDED: Ready = Ready(16);
+    /// There is urgent data (TCP's), at which reads stop short, as if there were nothing behind it.
+    const URGENT: Ready = Ready(32);
     /// The socket has an error to tell, or nobody is at its other end.
     pub(crate) const ERROR: Ready = Ready(8);
 
@@ -64,6 +66,9 @@ impl Ready {
         }
         if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
             bits |= Ready::READ.0 | Ready::HUNG.0;
+        }
+        if flags.contains(EventFlags::PRI) {
+            bits |= Ready::READ.0 | Ready::URGENT.0;
         }
         if flags.contains(EventFlags::RDHUP) {
             bits |= Ready::ENDED.0;
@@ -164,7 +169,7 @@ impl Registration {
             let source = Source { ready, awaited: Ready::NOTHING, owner: Owner::Nobody };
             let key = reactor.state.borrow_mut().sources.insert(source);
             let registration = Registration(key);
-            let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            let interest = EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&reactor.epoll, socket, EventData::new_u64(key.to_u64()), interest)?;
             Ok(registration)
         })
@@ -202,11 +207,11 @@ impl Registration {
         });
     }
 
-    /// Notes a read that filled less than its buffer: nothing is left, unless the end of the stream is.
+    /// Notes a read that filled less than its buffer: nothing is left, unless the end of the stream is, or an urgent mark.
     pub(crate) fn was_short(&self) {
         with_state(|state| {
             if let Some(source) = state.sources.get_mut(self.0)
-                && !source.ready.holds(Ready::HUNG)
+                && !source.ready.holds(Ready(Ready::HUNG.0 | Ready::URGENT.0))
             {
                 source.ready.0 &= !Ready::READ.0;
             }
@@ -217,8 +222,13 @@ impl Registration {
     pub(crate) fn has_ended(&self) -> bool {
         with_state(|state| {
             let ready = state.sources.get_mut(self.0).map_or(Ready::NOTHING, |source| source.ready);
-            ready.holds(Ready::ENDED) && !ready.holds(Ready::ERROR)
+            ready.holds(Ready::ENDED) && !ready.holds(Ready(Ready::ERROR.0 | Ready::URGENT.0))
         })
+    }
+
+    /// Whether the other side has ever sent urgent data.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.may_be(Ready::URGENT)
     }
 
     /// Whether the socket may be ready, as far as the last turn has told.
@@ -292,26 +302,34 @@ fn turn(wait: Wait) -> Turned {
     turned
 }
 
+/// Who was told of an event.
+enum Told {
+    Machine(Key),
+    Task,
+    /// It is news to nobody.
+    Nobody,
+}
+
 /// Tells the owner of a source. Whether tasks may have to follow that up.
 fn tell(source: Key, ready: Ready, now: Instant) -> bool {
-    let machine = with_state(|state| {
+    let told = with_state(|state| {
         // The socket may have been closed by what an earlier event of the same turn led to.
-        let source = state.sources.get_mut(source)?;
+        let Some(source) = state.sources.get_mut(source) else { return Told::Nobody };
         source.ready.0 |= ready.0;
         match &source.owner {
-            Owner::Machine(key) => Some(*key),
+            Owner::Machine(key) => Told::Machine(*key),
             // That a socket takes more is told with everything else, and is news only to who waits for it.
             Owner::Task(waker) if source.ready.holds(source.awaited) => {
                 source.awaited = Ready::NOTHING;
                 waker.wake_by_ref();
-                None
+                Told::Task
             }
-            Owner::Task(_) => None,
-            Owner::Nobody => None,
+            Owner::Task(_) | Owner::Nobody => Told::Nobody,
         }
     });
-    match machine {
-        Some(key) => machine::run(key, now, false),
-        None => true,
+    match told {
+        Told::Machine(key) => machine::run(key, now, false),
+        Told::Task => true,
+        Told::Nobody => false,
     }
 }
