@@ -13,11 +13,12 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long tokio's timers and other threads wait while the thread handles events in the reactor.
@@ -59,22 +60,41 @@ impl Pace {
 /// Called before the runtime parks its thread: handles what comes for as long as much comes.
 pub(crate) fn park() {
     clock::forget();
-    stay();
+    if stay() == Left::ForTokio {
+        with_state(|state| {
+            state.lends_turn = true;
+            if let Some(keeper) = &state.machines.keeper {
+                keeper.wake_by_ref();
+            }
+        });
+    }
     // The runtime may wait for long now, where nothing that was told woke a task.
     clock::forget();
 }
 
-fn stay() {
+/// Why a thread has left its reactor.
+#[derive(PartialEq, Eq)]
+enum Left {
+    /// Tasks have something to do, or little happens.
+    ToTokio,
+    /// It is tokio's turn: it is to look at its timers and at what other threads say, and not to wait for them.
+    ForTokio,
+}
+
+fn stay() -> Left {
     let mut since = None;
     loop {
         let is_hot = with_state(|state| state.pace.is_hot() && state.bell.set(BELL));
         if !is_hot {
-            return;
+            return Left::ToTokio;
         }
-        let Turned { events, tasks, .. } = turn(Wait::UntilEvent);
+        let Turned { events, tasks, bell, .. } = turn(Wait::UntilEvent);
         let now = clock::now();
-        if tasks || events == 0 || now.duration_since(*since.get_or_insert(now)) >= TOKIO_AT_LEAST_EVERY {
-            return;
+        if bell || now.duration_since(*since.get_or_insert(now)) >= TOKIO_AT_LEAST_EVERY {
+            return Left::ForTokio;
+        }
+        if tasks || events == 0 {
+            return Left::ToTokio;
         }
     }
 }
@@ -111,6 +131,10 @@ impl Future for Keeper {
         let keeper = self.get_mut();
         with_state(|state| state.machines.keeper = Some(cx.waker().clone()));
         wakers::set_keeper(cx.waker());
+        if with_state(|state| std::mem::take(&mut state.lends_turn)) {
+            // A task that yields has the runtime look at its timers and at other threads without a wait, and is woken again.
+            let _ = pin!(yield_now()).poll(cx);
+        }
         // The runtime ends before its driver does, so the only error there is comes at the very end.
         while let Poll::Ready(Ok(mut stirred)) = keeper.epoll.poll_read_ready(cx) {
             if turn(Wait::No).may_be_more {

@@ -113,6 +113,8 @@ struct State {
     events: Vec<Event>,
     pace: keeper::Pace,
     bell: Bell,
+    /// The thread has left the reactor for tokio's sake, and comes back as soon as tokio has looked around.
+    lends_turn: bool,
 }
 
 thread_local! {
@@ -127,6 +129,7 @@ pub(crate) fn install((epoll, bell): Descriptors) {
         events: Vec::with_capacity(EVENTS_PER_TURN),
         pace: keeper::Pace::default(),
         bell,
+        lends_turn: false,
     };
     REACTOR.with(|reactor| _ = reactor.set(Reactor { epoll, state: RefCell::new(state) }));
 }
@@ -261,8 +264,10 @@ struct Turned {
     events: usize,
     /// The kernel told of as many events as were asked for: there may be more, of which it says nothing anew.
     may_be_more: bool,
-    /// Something happened that tasks may have to follow up, or it is tokio's turn.
+    /// Something happened that tasks may have to follow up.
     tasks: bool,
+    /// The bell has rung.
+    bell: bool,
 }
 
 /// How long a turn waits for the kernel to have something to tell.
@@ -284,12 +289,12 @@ fn turn(wait: Wait) -> Turned {
     let now = Instant::now();
     clock::set(now);
     let may_be_more = events.len() == events.capacity();
-    let mut turned = Turned { events: events.len(), may_be_more, tasks: false };
+    let mut turned = Turned { events: events.len(), may_be_more, ..Turned::default() };
     for event in &events {
         let (flags, data) = (event.flags, event.data);
         if data.u64() == bell::EVENT {
             turned.events -= 1;
-            turned.tasks = true;
+            turned.bell = true;
             with_state(|state| state.bell.has_rung());
             continue;
         }
