@@ -11,7 +11,7 @@ const HELP: &str = "\
 Usage: cargo xtask bench [NAME]... [OPTION]...
 
 Measures Culvert against nginx, HAProxy and Caddy, interleaved, and prints medians over all
-rounds, ratios and targets. A run of everything takes about a quarter of an hour and writes
+rounds, ratios and targets. A run of everything takes about twenty minutes and writes
 bench/RESULTS.md and the plots in docs/pictures.
 
   NAME           only these parts; --list shows what there is

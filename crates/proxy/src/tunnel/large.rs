@@ -34,9 +34,11 @@ pub(super) fn pass(
     watch: &mut Watch<'_>,
     limit: usize,
 ) -> Poll<Result<bool, (Fault, io::Error)>> {
-    // At an urgent mark the three calls disagree about which byte comes next.
-    let is_plain = from.io.socket().is_some_and(|socket| !socket.registration().is_urgent());
-    if !from.is_bulky || !is_plain || (limit as u64) < SPLICED_BYTES_MIN {
+    if !from.is_bulky || (limit as u64) < SPLICED_BYTES_MIN {
+        return Poll::Ready(Ok(false));
+    }
+    if from.io.socket().is_none_or(|socket| socket.registration().is_urgent()) {
+        // At an urgent mark the three calls disagree about which byte comes next.
         return Poll::Ready(Ok(false));
     }
     ready!(peek(cx, from, watch))?;
