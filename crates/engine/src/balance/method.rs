@@ -77,6 +77,11 @@ impl Method {
         self.ramps()
     }
 
+    /// Whether it looks at [`Request::dice`](super::Request::dice).
+    pub fn draws(self) -> bool {
+        matches!(self, Method::Random | Method::RandomTwo(_))
+    }
+
     /// Whether `slow_start` has an effect: the methods that choose blindly by weight ignore it.
     pub fn ramps(self) -> bool {
         match self {

@@ -15,7 +15,7 @@ pub struct Request<'a> {
     pub tried: &'a Tried,
     /// The peer that the request is bound to by `sticky`. Another one is picked if it can't serve it.
     pub bound: Option<PeerId>,
-    /// A random number, fresh for each pick.
+    /// A random number, fresh for each pick; of no account where the method does not [draw](super::Method::draws).
     pub dice: u64,
 }
 

@@ -70,12 +70,19 @@ pub fn response_body(
 fn declared(headers: &Headers, minor: u8) -> Result<Option<BodyLength>, FramingError> {
     let mut length = None;
     let mut coding = None;
-    for (name, value) in headers.iter() {
-        if name.eq_ignore_ascii_case(b"content-length") && length.replace(number(value)?).is_some() {
-            return Err(FramingError::DuplicateLength);
-        }
-        if name.eq_ignore_ascii_case(b"transfer-encoding") && coding.replace(value).is_some() {
-            return Err(FramingError::MisplacedCoding);
+    for line in headers.lines() {
+        match line.name().len() {
+            14 if line.name().eq_ignore_ascii_case(b"content-length") => {
+                if length.replace(number(line.value())?).is_some() {
+                    return Err(FramingError::DuplicateLength);
+                }
+            }
+            17 if line.name().eq_ignore_ascii_case(b"transfer-encoding") => {
+                if coding.replace(line.value()).is_some() {
+                    return Err(FramingError::MisplacedCoding);
+                }
+            }
+            _ => {}
         }
     }
     match (length, coding) {

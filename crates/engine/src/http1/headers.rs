@@ -9,6 +9,7 @@ const LINES_USUALLY: usize = 48;
 /// Header lines in the order in which they came. Names keep their case; look-ups ignore it.
 #[derive(Debug, Clone, Default)]
 pub struct Headers {
+    /// The lines as they go over the wire, and what a parsed head has around them.
     block: Vec<u8>,
     lines: Vec<Line>,
 }
@@ -17,6 +18,42 @@ pub struct Headers {
 struct Line {
     name: (u32, u32),
     value: (u32, u32),
+}
+
+/// One line of a header block.
+#[derive(Debug, Clone, Copy)]
+pub struct HeaderLine<'a> {
+    block: &'a [u8],
+    line: Line,
+}
+
+impl<'a> HeaderLine<'a> {
+    /// The name, as it was sent.
+    pub fn name(&self) -> &'a [u8] {
+        slice(self.block, self.line.name)
+    }
+
+    /// The value, without the space around it.
+    pub fn value(&self) -> &'a [u8] {
+        slice(self.block, self.line.value)
+    }
+
+    /// Appends the line as it goes over the wire.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.wire() {
+            Some((start, end)) => out.extend_from_slice(&self.block[start..end]),
+            None => push_line(out, self.name(), self.value()),
+        }
+    }
+
+    /// Where in the block it stands just as it is to be sent: `name: value` and its end.
+    fn wire(&self) -> Option<(usize, usize)> {
+        let Line { name, value } = self.line;
+        let between = self.block.get(name.1 as usize..value.0 as usize)?;
+        let end = value.1 as usize + 2;
+        let is_usual = between == b": " && self.block.get(value.1 as usize..end)? == b"\r\n";
+        is_usual.then_some((name.0 as usize, end))
+    }
 }
 
 impl Headers {
@@ -41,10 +78,37 @@ impl Headers {
     /// Appends a line; for heads that the gateway composes.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.block.len();
-        self.block.extend_from_slice(name);
-        self.block.extend_from_slice(value);
-        let middle = start + name.len();
-        self.lines.push(Line { name: span(start..middle), value: span(middle..self.block.len()) });
+        push_line(&mut self.block, name, value);
+        let (name_end, value_end) = (start + name.len(), self.block.len() - 2);
+        self.lines.push(Line { name: span(start..name_end), value: span(name_end + 2..value_end) });
+    }
+
+    /// Appends a line of another block as it is.
+    pub fn push_copy(&mut self, line: HeaderLine<'_>) {
+        let Some((start, end)) = line.wire() else { return self.push(line.name(), line.value()) };
+        let at = self.block.len();
+        self.block.extend_from_slice(&line.block[start..end]);
+        let moved = |(from, to): (u32, u32)| span(from as usize - start + at..to as usize - start + at);
+        self.lines.push(Line { name: moved(line.line.name), value: moved(line.line.value) });
+    }
+
+    /// Appends all lines as they go over the wire.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Lines that stand behind each other go together, which most do.
+        let mut run = 0..0;
+        for line in self.lines() {
+            match line.wire() {
+                Some((start, end)) if start == run.end => run.end = end,
+                Some((start, end)) => {
+                    out.extend_from_slice(&self.block[std::mem::replace(&mut run, start..end)]);
+                }
+                None => {
+                    out.extend_from_slice(&self.block[std::mem::take(&mut run)]);
+                    line.write(out);
+                }
+            }
+        }
+        out.extend_from_slice(&self.block[run]);
     }
 
     /// How many lines there are.
@@ -54,13 +118,26 @@ impl Headers {
 
     /// About how many bytes the lines take when they are written.
     pub fn size(&self) -> usize {
-        const AROUND: usize = ": \r\n".len();
-        self.block.len() + self.lines.len() * AROUND
+        // A line as it came may lack the space behind its colon.
+        self.block.len() + self.lines.len()
     }
 
     /// Whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Every line, in order.
+    pub fn lines(&self) -> impl Iterator<Item = HeaderLine<'_>> + Clone {
+        self.lines.iter().map(|line| HeaderLine { block: &self.block, line: *line })
+    }
+
+    /// Whether each line ends in CR and LF. [`Headers::parse`] takes an LF for an end, too.
+    pub(super) fn has_whole_line_ends(&self) -> bool {
+        // A line begins right behind the end of the one above.
+        let above = |line: &Line| line.name.0 == 0 || self.block[..line.name.0 as usize].ends_with(b"\r\n");
+        let last = if self.is_empty() { &b"\r\n"[..] } else { b"\r\n\r\n" };
+        self.block.ends_with(last) && self.lines.iter().all(above)
     }
 
     /// Name and value of every line, in order.
@@ -133,12 +210,11 @@ pub fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Appends text that must stay on one line.
 pub fn push_text(out: &mut Vec<u8>, text: &[u8]) {
-    let ends_line = |b: u8| matches!(b, b'\r' | b'\n' | 0);
     let start = out.len();
     out.extend_from_slice(text);
-    // Without a branch per byte: values are short, and nearly all of them clean.
-    if text.iter().fold(false, |found, &b| found | ends_line(b)) {
-        out[start..].iter_mut().filter(|b| ends_line(**b)).for_each(|b| *b = b' ');
+    if memchr::memchr3(b'\r', b'\n', 0, text).is_some() {
+        let ends_line = |b: &&mut u8| matches!(**b, b'\r' | b'\n' | 0);
+        out[start..].iter_mut().filter(ends_line).for_each(|b| *b = b' ');
     }
 }
 
@@ -185,6 +261,36 @@ mod tests {
         let lines: Vec<_> = headers.iter().collect();
         assert_eq!(lines, [(&b"Host"[..], &b"a"[..]), (b"X-Empty", b""), (b"host", b"b")]);
         assert_eq!(headers.all("HOST").count(), 2);
+    }
+
+    #[test]
+    fn lines_are_written_as_they_came_but_for_what_is_unusual_around_their_values() {
+        let usual = b"Host: a\r\nAccept: */*\r\n";
+        let unusual = b"X-Empty:\r\nX-None: \r\nX-Tight:b\r\nX-Wide:   c  \r\nX-Bare: d\n";
+        let block = [&usual[..], unusual, usual, b"\r\n"].concat();
+        let (headers, _) = Headers::parse(&block).expect("good").expect("whole");
+        let written =
+            [&usual[..], b"X-Empty: \r\nX-None: \r\nX-Tight: b\r\nX-Wide: c\r\nX-Bare: d\r\n", usual].concat();
+        let (mut all, mut each, mut copied, mut of_copies) =
+            (Vec::new(), Vec::new(), Headers::like(&headers), Vec::new());
+        headers.write(&mut all);
+        headers.lines().for_each(|line| line.write(&mut each));
+        headers.lines().for_each(|line| copied.push_copy(line));
+        copied.write(&mut of_copies);
+        for out in [&all, &each, &of_copies] {
+            assert_eq!(String::from_utf8_lossy(out), String::from_utf8_lossy(&written));
+        }
+        assert!(copied.iter().eq(headers.iter()));
+    }
+
+    #[test]
+    fn lines_that_were_taken_out_are_not_written() {
+        let mut headers = Headers::default();
+        ["a", "b", "c", "d"].iter().for_each(|name| headers.push(name.as_bytes(), b"1"));
+        headers.retain(|name, _| name != b"b" && name != b"d");
+        let mut out = Vec::new();
+        headers.write(&mut out);
+        assert_eq!(out, b"a: 1\r\nc: 1\r\n");
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod response;
 pub use body::BodyDecoder;
 pub use chunked::{ChunkError, ChunkedDecoder, Progress, TRAILER_BYTES_MAX};
 pub use framing::{BodyLength, FramingError, request_body, response_body};
-pub use headers::{Headers, push_line, push_text};
+pub use headers::{HeaderLine, Headers, push_line, push_text};
 pub use request::{HeadLimits, Protocol, RequestError, RequestHead, RequestScanner};
 pub use response::{ResponseError, ResponseHead, offending_start};
 

@@ -126,6 +126,25 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
+    /// Reads a head from the beginning of `bytes` in one pass, if it is whole, good and far within the limits, as most are;
+    /// the second value is its length. `None` says nothing of what is wrong: a [`RequestScanner`] tells.
+    pub fn read_whole(bytes: &[u8], limits: HeadLimits) -> Option<(RequestHead, usize)> {
+        let end = memchr::memchr(b'\r', bytes)?;
+        let (line, block) = (&bytes[..end], bytes[end + 1..].strip_prefix(b"\n")?);
+        if line.len() + 2 > limits.line_bytes_max || memchr::memchr2(b'\n', 0, line).is_some() {
+            return None;
+        }
+        let (method, target, minor) = request_line(line).ok()?;
+        let (headers, block_length) = Headers::parse(block).ok()??;
+        let length = end + 2 + block_length;
+        let is_within = block_length <= limits.line_bytes_max && length <= limits.head_bytes_max;
+        if !is_within || !headers.has_whole_line_ends() {
+            return None;
+        }
+        let protocol = Protocol::Http1;
+        Some((RequestHead { line: line.into(), method, target, protocol, minor, headers }, length))
+    }
+
     /// Takes a whole head apart, one that [`RequestScanner`] found.
     pub fn parse(head: &[u8]) -> Result<RequestHead, (RequestError, RequestHead)> {
         let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
@@ -207,16 +226,16 @@ impl RequestHead {
 }
 
 fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, u8), RequestError> {
-    let method_end = line.iter().position(|&b| b == b' ').ok_or(RequestError::Method)?;
+    let method_end = memchr::memchr(b' ', line).ok_or(RequestError::Method)?;
     if !is_method(&line[..method_end]) {
         return Err(RequestError::Method);
     }
     let target_start = method_end + spaces(&line[method_end..]);
-    let target_end =
-        line[target_start..].iter().position(|&b| b == b' ').ok_or(RequestError::RequestLine)? + target_start;
+    let target_end = memchr::memchr(b' ', &line[target_start..]).ok_or(RequestError::RequestLine)? + target_start;
+    let target = &line[target_start..target_end];
     // An authority or an asterisk is nothing that a proxy of this kind can route.
-    if !matches!(line.get(target_start), Some(b'/' | b'a'..=b'z' | b'A'..=b'Z'))
-        || line[target_start..target_end].iter().any(|&b| b < 0x21 || b == 0x7f)
+    if !matches!(target.first(), Some(b'/' | b'a'..=b'z' | b'A'..=b'Z'))
+        || target.iter().fold(false, |found, &b| found | (b < 0x21) | (b == 0x7f))
     {
         return Err(RequestError::RequestLine);
     }
@@ -233,6 +252,9 @@ fn spaces(bytes: &[u8]) -> usize {
 }
 
 fn version(text: &[u8]) -> Result<u8, RequestError> {
+    if text == b"HTTP/1.1" {
+        return Ok(1);
+    }
     let digits = text.strip_prefix(b"HTTP/").ok_or(RequestError::RequestLine)?;
     let dot = digits.iter().position(|&b| b == b'.').ok_or(RequestError::RequestLine)?;
     let number = |digits: &[u8]| match digits {
@@ -264,6 +286,50 @@ mod tests {
             let mut scanner = RequestScanner::default();
             assert_eq!(scanner.scan(&head[..split], LIMITS), Ok(None), "split at {split}");
             assert_eq!(scanner.scan(head, LIMITS), Ok(Some(27)));
+        }
+    }
+
+    /// What a head is when it is looked for byte by byte and then taken apart.
+    fn read_by_steps(bytes: &[u8]) -> Option<(RequestHead, usize)> {
+        let length = scan(bytes).ok()??;
+        Some((RequestHead::parse(&bytes[..length]).ok()?, length))
+    }
+
+    fn facts(read: Option<(RequestHead, usize)>) -> Option<String> {
+        read.map(|(head, length)| {
+            let lines: Vec<_> = head.headers.iter().collect();
+            format!("{:?} {:?} {:?} {} {lines:?} {length}", head.line(), head.method(), head.target(), head.minor)
+        })
+    }
+
+    #[test]
+    fn a_head_that_comes_whole_is_read_in_one_pass() {
+        for head in ["GET / HTTP/1.1\r\n\r\n", "M-SEARCH  /a?b HTTP/1.0\r\nHost: a\r\nX:\r\n\r\nbody"] {
+            let read = facts(RequestHead::read_whole(head.as_bytes(), LIMITS));
+            assert!(read.is_some() && read == facts(read_by_steps(head.as_bytes())), "{head}: {read:?}");
+        }
+        // A head beyond a line's length may have a line beyond it.
+        assert!(
+            RequestHead::read_whole(b"GET / HTTP/1.1\r\n\r\n", HeadLimits { line_bytes_max: 8, ..LIMITS }).is_none()
+        );
+        let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(70));
+        assert!(RequestHead::read_whole(long.as_bytes(), LIMITS).is_none());
+    }
+
+    proptest::proptest! {
+        /// The quick way takes no head that the careful one refuses, and reads what it takes the same.
+        #[test]
+        fn one_pass_reads_nothing_that_steps_do_not(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "GET", " ", "/", "a", "HTTP/1.1", "HTTP/1.0", "\r\n", "\r\n", "\r\n", "\n", "\r", "\0", ":", ": ", "Host: a\r\n",
+                "X:\r\n", "GET / HTTP/1.1\r\n", "GET /b HTTP/1.1\r\n", "\t", "\u{7f}", "é", "\r\n\r\n",
+            ]), 1..12)
+        ) {
+            let bytes = parts.concat();
+            let quick = facts(RequestHead::read_whole(bytes.as_bytes(), LIMITS));
+            if quick.is_some() {
+                proptest::prop_assert_eq!(quick, facts(read_by_steps(bytes.as_bytes())));
+            }
         }
     }
 

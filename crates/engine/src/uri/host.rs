@@ -28,9 +28,13 @@ impl std::error::Error for BadHost {}
 /// Reads a `Host` header's value, or the host of an absolute target, as nginx does: no slash, no space or control byte, no
 /// two dots in a row, not empty.
 pub fn host_of(header: &[u8]) -> Result<Host<'_>, BadHost> {
-    if header.iter().any(|&byte| byte <= b' ' || byte == 0x7f || byte == b'/')
-        || memchr::memmem::find(header, b"..").is_some()
-    {
+    let mut before = 0;
+    let is_bad = |&byte: &u8| {
+        let is_second_dot = byte == b'.' && before == b'.';
+        before = byte;
+        byte <= b' ' || byte == 0x7f || byte == b'/' || is_second_dot
+    };
+    if header.iter().any(is_bad) {
         return Err(BadHost);
     }
     let end = name_end(header);
