@@ -42,8 +42,8 @@ pub use log::{
 pub use main::{CpuAffinity, Main, User};
 pub use proxy::{
     Bind, BindAddress, BufferSizes, ConnectShape, CookieFlag, CookieFlagsRule, CookieName, CookieRule, HttpVersion,
-    IgnoredHeaders, NextUpstream, ProxyPass, ProxyProtocol, ProxyRedirect, ProxySettings, ProxyTarget, ProxyUri,
-    RedirectRule, RequestShape, ResponseShape, SetHeader,
+    IgnoredHeaders, NextUpstream, ProxyName, ProxyPass, ProxyProtocol, ProxyRedirect, ProxySettings, ProxyTarget,
+    ProxyUri, RedirectRule, RequestShape, ResponseShape, SetHeader,
 };
 pub use proxy_tls::ProxyTls;
 pub use rewrite::{AfterRewrite, Condition, FileTest, If, Return, Rewrite, SetTarget, Step};

@@ -39,15 +39,22 @@ pub enum ProxyTarget {
         upstream: usize,
         /// What the request target becomes.
         uri: ProxyUri,
-        /// `$proxy_host`: host and port as written (`localhost` and the path for a unix socket, as nginx).
-        host: Bytes,
-        /// `$proxy_port`; empty for a unix socket.
-        port: Bytes,
+        /// What it was called.
+        name: Arc<ProxyName>,
         /// `https://`.
         tls: bool,
     },
     /// With variables: the whole URL is rendered per request.
     Variable(Template),
+}
+
+/// What the server of a `proxy_pass` is called.
+#[derive(Debug, Clone)]
+pub struct ProxyName {
+    /// `$proxy_host`: host and port as written (`localhost` and the path for a unix socket, as nginx).
+    pub host: Bytes,
+    /// `$proxy_port`; empty for a unix socket.
+    pub port: Bytes,
 }
 
 /// What becomes of the request target.

@@ -103,11 +103,11 @@ fn health_check(scope: &mut Scope<'_>, directive: &Directive) -> Result<(), Faul
     let Handler::Proxy(pass) = &scope.location.handler else {
         return Err(Fault::new("\"health_check\" directive has no \"proxy_pass\" beside it"));
     };
-    let ProxyTarget::Upstream { upstream, host, tls, .. } = &pass.target else {
+    let ProxyTarget::Upstream { upstream, name, tls, .. } = &pass.target else {
         return Err(Fault::new("\"health_check\" directive requires a \"proxy_pass\" without variables"));
     };
-    let tls = tls.then(|| CheckTls { settings: scope.location.proxy_tls.clone(), name: host.clone() });
-    let check = finish(draft, &scope.location.proxy, host.clone(), tls, directive);
+    let tls = tls.then(|| CheckTls { settings: scope.location.proxy_tls.clone(), name: name.host.clone() });
+    let check = finish(draft, &scope.location.proxy, name.host.clone(), tls, directive);
     scope.world.upstreams[*upstream].health_checks.push(check);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::upstream_server::peer;
 use crate::address::{self, Address, Host, Purpose};
-use crate::config::{Handler, LocationKind, ProxyPass, ProxyTarget, ProxyUri, Upstream};
+use crate::config::{Handler, LocationKind, ProxyName, ProxyPass, ProxyTarget, ProxyUri, Upstream};
 use crate::diagnostic::Fault;
 use crate::registry::Contexts;
 use crate::scope::Scope;
@@ -46,12 +46,13 @@ fn fixed(scope: &mut Scope<'_>, directive: &Directive, url: &str) -> Result<Prox
     }
     let authority = rest[..rest.len() - address.uri.len()].to_owned();
     let (host, port) = shown(&address, &authority, default_port);
+    let name = Arc::new(ProxyName { host, port });
     let uri = match address.uri.as_str() {
         "" => ProxyUri::Unchanged,
         uri => ProxyUri::Replace(Bytes::copy_from_slice(uri.as_bytes())),
     };
     let upstream = find_upstream(scope, directive, address, authority, default_port)?;
-    Ok(ProxyTarget::Upstream { upstream, uri, host, port, tls })
+    Ok(ProxyTarget::Upstream { upstream, uri, name, tls })
 }
 
 /// `$proxy_host` and `$proxy_port`: the default port is not part of the host.

@@ -1,6 +1,6 @@
 //! What an error log line says of the request that it is about.
 
-use super::{Exchange, route};
+use super::{Exchange, Whom, route};
 use crate::io::address::write_ip;
 use crate::upstream::Endpoint;
 use culvert_conf::config::Level;
@@ -60,10 +60,12 @@ impl Circumstances<'_> {
         let trying = exchange.tries.last().filter(|attempt| attempt.response_time.is_none());
         let Some(attempt) = trying else { return Ok(()) };
         f.write_str(if exchange.proxied_by_tls { ", upstream: \"https://" } else { ", upstream: \"http://" })?;
-        match attempt.endpoint() {
-            Some(Endpoint::Unix(path)) => write!(f, "unix:{}:", path.display())?,
-            Some(endpoint) => endpoint.fmt(f)?,
-            None => f.write_str(&attempt.upstream.name)?,
+        match &attempt.whom {
+            Whom::Peer(peer) => match &peer.endpoint {
+                Endpoint::Unix(path) => write!(f, "unix:{}:", path.display())?,
+                endpoint => endpoint.fmt(f)?,
+            },
+            Whom::Nobody(upstream) => f.write_str(&upstream.name)?,
         }
         f.write_str(&String::from_utf8_lossy(&exchange.request.upstream_uri))?;
         f.write_str("\"")

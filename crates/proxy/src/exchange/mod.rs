@@ -22,7 +22,7 @@ mod variables;
 
 pub(crate) use client::{Client, ClientFacts};
 pub(crate) use content::reason;
-pub(crate) use proxy::Try;
+pub(crate) use proxy::{Try, Whom};
 pub(crate) use request::Request;
 pub(crate) use request::secure::render_for_handshake;
 
@@ -30,7 +30,7 @@ use crate::io::TcpInfo;
 use crate::lifecycle::Generation;
 use crate::observe::metrics::{self, Held, Tally};
 use crate::tunnel::Opening;
-use culvert_conf::config::{Level, Location, Server};
+use culvert_conf::config::{Level, Location, ProxyName, Server};
 use culvert_engine::http1::{BodyLength, Headers, RequestHead};
 use culvert_engine::pattern::Captures;
 use std::cell::{Cell, RefCell};
@@ -49,7 +49,7 @@ pub(crate) struct Exchange {
     /// One entry per upstream server that was tried.
     pub(crate) tries: Vec<Try>,
     /// `$proxy_host` and `$proxy_port`, once a `proxy_pass` was reached.
-    proxied: Option<(bytes::Bytes, bytes::Bytes)>,
+    proxied: Option<Arc<ProxyName>>,
     /// Whether that was one to `https://`.
     proxied_by_tls: bool,
     /// The head of the last upstream response.
@@ -63,7 +63,7 @@ pub(crate) struct Exchange {
     tcp_info: Option<TcpInfo>,
     /// How the body of the last request to an upstream was framed.
     body_out: BodyLength,
-    /// The values of the configuration's own variables.
+    /// The values of the configuration's own variables; none at all before one has a value.
     slots: RefCell<Vec<Option<Box<[u8]>>>>,
     /// The groups of the last regular expression that matched.
     captures: RefCell<Captures>,
@@ -133,7 +133,7 @@ pub(crate) enum Next {
     /// Answer with this status: an error page or the built-in one.
     Status(u16),
     /// Answer with what is here.
-    Reply(content::Reply),
+    Reply(Box<content::Reply>),
     /// The response was relayed.
     Done,
     /// The request became a tunnel.
@@ -163,7 +163,7 @@ pub(crate) async fn serve<C: Client>(exchange: &mut Exchange, client: &mut C, fi
             Next::Locate => route::locate(exchange),
             Next::Enter => phases::enter(exchange, client).await,
             Next::Status(status) => route::error_page::answer(exchange, client, status),
-            Next::Reply(reply) => content::reply::send(exchange, client, reply).await,
+            Next::Reply(reply) => content::reply::send(exchange, client, *reply).await,
             Next::Done => break Served::Answered,
             Next::Tunnel(opening) => break Served::Tunnel(opening),
             Next::Close => break Served::Broken,
@@ -222,41 +222,45 @@ impl Exchange {
         server: Arc<Server>,
         request: Request,
     ) -> Box<Exchange> {
-        Box::new(Exchange {
-            location: server.root.clone(),
-            slots: RefCell::new(vec![None; generation.config.http.slots.len()]),
-            captures: RefCell::default(),
-            generation,
-            client,
-            server,
-            request,
-            sent: Sent::default(),
-            tries: Vec::new(),
-            proxied: None,
-            proxied_by_tls: false,
-            upstream_headers: Headers::default(),
-            upstream_trailers: Headers::default(),
-            carried: Headers::default(),
-            doing: "",
-            tcp_info: None,
-            body_out: BodyLength::None,
-            depth: Cell::new(0),
-            forced_status: None,
-            error_page_used: false,
-            changes_left: route::internal::CHANGES_MAX,
-            uri_changed: false,
-            upstream_is_lost: false,
-            redirect_to: None,
-            limit_rate: None,
-            additions: None,
-            gzip_ratio: None,
-            unsatisfied_length: None,
-            redirected_after: 0,
-            outcome_told: false,
-            ledger: access::Ledger::default(),
-            is_subrequest: false,
-            _writing: None,
-        })
+        // Made where it is to be: it is a thousand bytes.
+        Box::write(
+            Box::new_uninit(),
+            Exchange {
+                location: server.root.clone(),
+                slots: RefCell::default(),
+                captures: RefCell::default(),
+                generation,
+                client,
+                server,
+                request,
+                sent: Sent::default(),
+                tries: Vec::new(),
+                proxied: None,
+                proxied_by_tls: false,
+                upstream_headers: Headers::default(),
+                upstream_trailers: Headers::default(),
+                carried: Headers::default(),
+                doing: "",
+                tcp_info: None,
+                body_out: BodyLength::None,
+                depth: Cell::new(0),
+                forced_status: None,
+                error_page_used: false,
+                changes_left: route::internal::CHANGES_MAX,
+                uri_changed: false,
+                upstream_is_lost: false,
+                redirect_to: None,
+                limit_rate: None,
+                additions: None,
+                gzip_ratio: None,
+                unsatisfied_length: None,
+                redirected_after: 0,
+                outcome_told: false,
+                ledger: access::Ledger::default(),
+                is_subrequest: false,
+                _writing: None,
+            },
+        )
     }
 
     /// Ends the exchange with a redirect to `location`, unless an `error_page` answers in place of it.

@@ -26,8 +26,7 @@ impl Drop for Exchange {
         if !self.is_subrequest {
             metrics::exchange_ended(self.sent.status, self.request.received, self.sent.bytes);
         }
-        let location = self.location.clone();
-        for log in location.access_logs.iter().filter(|log| self.is_wanted(log)) {
+        for log in self.location.access_logs.iter().filter(|log| self.is_wanted(log)) {
             if let Some(file) = self.log_of(log) {
                 log_file::append(&file, |out| self.write_line(log, out));
             }

@@ -6,20 +6,28 @@ use super::route::{internal, rewrite, try_files};
 use super::subrequest::mirror;
 use super::{Client, Exchange, Next, access, proxy};
 use culvert_conf::config::{Handler, Level};
+use std::sync::Arc;
 
 /// Runs the server block's own rewrite steps.
 pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
+    if !Arc::ptr_eq(&exchange.location, &exchange.server.root) {
+        exchange.location = exchange.server.root.clone();
+    }
+    if exchange.server.rewrite.is_empty() {
+        return Next::Locate;
+    }
     let server = exchange.server.clone();
-    exchange.location = server.root.clone();
     rewrite::run(exchange, &server.rewrite).unwrap_or(Next::Locate)
 }
 
 /// Takes the request through the location that was chosen for it.
 pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
     access::limit_methods(exchange);
-    let location = exchange.location.clone();
-    if let Some(next) = rewrite::run(exchange, &location.rewrite) {
-        return next;
+    if !exchange.location.rewrite.is_empty() {
+        let location = exchange.location.clone();
+        if let Some(next) = rewrite::run(exchange, &location.rewrite) {
+            return next;
+        }
     }
     if exchange.uri_changed {
         return internal::again(exchange);
@@ -27,8 +35,8 @@ pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) ->
     if let Some(next) = access::check(exchange, client).await {
         return next;
     }
-    let location = exchange.location.clone();
-    if let Some(candidates) = &location.try_files
+    if exchange.location.try_files.is_some()
+        && let Some(candidates) = &exchange.location.clone().try_files
         && let Some(next) = try_files::run(exchange, candidates)
     {
         return next;

@@ -1,13 +1,10 @@
 //! Bytes that a stream could not take yet.
 
-use super::Transport;
+use super::{Transport, spare};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
-
-/// Most heads, with a small body behind them, are no longer.
-const HEAD_BYTES_USUALLY: usize = 1024;
 
 /// What still has to be written to one stream, oldest first. Holds no memory while it is empty.
 #[derive(Debug, Default)]
@@ -40,8 +37,7 @@ impl Backlog {
             self.start = 0;
         }
         if self.bytes.capacity() == 0 {
-            // A head fits; growing towards it byte by byte would cost several moves.
-            self.bytes.reserve(HEAD_BYTES_USUALLY);
+            self.bytes = spare::take();
         }
         &mut self.bytes
     }
@@ -111,7 +107,7 @@ impl Backlog {
     /// Gives the memory back, for a connection that begins to idle.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {
-            self.bytes = Vec::new();
+            spare::give(std::mem::take(&mut self.bytes));
             self.start = 0;
         }
     }

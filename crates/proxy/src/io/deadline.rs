@@ -1,7 +1,7 @@
 //! A deadline that is cheap to move: moving it notes a time, and only when the timer fires is it looked at again.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -9,7 +9,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     due: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// The task that it wakes.
+    wakes: Waker,
 }
 
 /// A century is as good as never and still an instant that the timer wheel can hold.
@@ -19,6 +26,11 @@ impl Deadline {
     /// Moves the deadline to `wait` from `now`.
     pub(crate) fn set(&mut self, now: Instant, wait: Duration) {
         self.due = now.checked_add(wait.min(NEVER));
+    }
+
+    /// Moves the deadline to `due`, unless it is earlier already.
+    pub(crate) fn hasten(&mut self, due: Instant) {
+        self.due = Some(self.due.map_or(due, |own| own.min(due)));
     }
 
     /// Whether there is a deadline.
@@ -40,16 +52,28 @@ impl Deadline {
     /// Ready once the deadline has passed; never without one. Wakes the task at the deadline.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if due < sleep.deadline() {
-            sleep.as_mut().reset(due);
+        let timer =
+            self.timer.get_or_insert_with(|| Timer { sleep: Box::pin(sleep_until(due)), wakes: Waker::noop().clone() });
+        // Most waits end before their time: the timer that runs already does for the next, however often that moves.
+        if due >= timer.sleep.deadline() && !timer.sleep.is_elapsed() && timer.wakes.will_wake(cx.waker()) {
+            return Poll::Pending;
         }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if sleep.deadline() >= due {
+        timer.poll(due, cx)
+    }
+}
+
+impl Timer {
+    fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if due < self.sleep.deadline() {
+            self.sleep.as_mut().reset(due);
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if self.sleep.deadline() >= due {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(due);
+            self.sleep.as_mut().reset(due);
         }
+        self.wakes.clone_from(cx.waker());
         Poll::Pending
     }
 }

@@ -8,6 +8,7 @@ mod deadline;
 pub(crate) mod reactor;
 pub(crate) mod scratch;
 mod socket;
+pub(crate) mod spare;
 mod splice;
 pub(crate) mod stream;
 mod tcp_info;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, mpsc};
 
 /// What the tasks of one worker share.
@@ -44,7 +45,7 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
     started: AtomicBool,
-    notify: Notify,
+    notify: Arc<Notify>,
 }
 
 impl Drain {
@@ -53,17 +54,26 @@ impl Drain {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Waits until it starts.
-    pub(crate) async fn started(&self) {
-        let notified = self.notify.notified();
-        if !self.has_started() {
-            notified.await;
-        }
-    }
-
     fn start(&self) {
         self.started.store(true, Ordering::Relaxed);
         self.notify.notify_waiters();
+    }
+}
+
+/// How a task that waits again and again hears of the drain: it registers for that once, not for each wait.
+#[derive(Debug, Default)]
+pub(crate) struct DrainWatch(Option<Pin<Box<OwnedNotified>>>);
+
+impl DrainWatch {
+    /// Whether the drain has started. The task that asks first is woken when it does.
+    pub(crate) fn has_started(&mut self, drain: &Drain, cx: &mut Context<'_>) -> bool {
+        if self.0.is_none() && !drain.has_started() {
+            let mut notified = Box::pin(drain.notify.clone().notified_owned());
+            // Nothing was notified yet: what it is polled for is to know the task.
+            let _ = notified.as_mut().poll(cx);
+            self.0 = Some(notified);
+        }
+        drain.has_started()
     }
 }
 

@@ -1,13 +1,17 @@
 //! The time as log lines and heads print it, formatted once a second and thread.
 
+use crate::io::clock;
 use chrono::{DateTime, Local, Utc};
 use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 /// The current second in the forms that are printed.
 #[derive(Debug, Clone, Default)]
 struct Second {
     unix: u64,
+    /// When it is over; `None` before there was one.
+    until: Option<Instant>,
     http_date: String,
     error_log: String,
     local: String,
@@ -70,12 +74,17 @@ pub(crate) fn write_millis(out: &mut Vec<u8>, millis: u128) {
     out.extend_from_slice(&itoa::Buffer::new().format(rest).as_bytes()[1..]);
 }
 
+/// The clock on the wall is asked once a second; until then the worker's own says that the second is not over.
 fn with_second(print: impl FnOnce(&Second)) {
-    let now = SystemTime::now();
-    let unix = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = clock::now();
     NOW.with_borrow_mut(|second| {
-        if second.unix != unix || second.http_date.is_empty() {
-            *second = format_second(now, unix);
+        if second.until.is_none_or(|until| now >= until) {
+            let wall = SystemTime::now();
+            let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+            if second.until.is_none() || second.unix != since.as_secs() {
+                *second = format_second(wall, since.as_secs());
+            }
+            second.until = Some(now + Duration::from_nanos((1_000_000_000 - since.subsec_nanos()).into()));
         }
         print(second);
     });
@@ -85,6 +94,7 @@ fn format_second(now: SystemTime, unix: u64) -> Second {
     let local: DateTime<Local> = DateTime::<Utc>::from(now).into();
     Second {
         unix,
+        until: None,
         http_date: httpdate::fmt_http_date(now),
         error_log: local.format("%Y/%m/%d %H:%M:%S").to_string(),
         local: local.format("%d/%b/%Y:%H:%M:%S %z").to_string(),

@@ -42,7 +42,7 @@ use tokio::time::Instant;
 
 /// The upstream's side of a tunnel that is about to open, and what the tunnel keeps of its handshake.
 pub(crate) struct Opening {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     pub(crate) pick: Pick,
     pub(crate) timeouts: Timeouts,
     pub(crate) record: Record,

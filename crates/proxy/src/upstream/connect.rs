@@ -54,7 +54,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// A connection for a request.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     /// Source ports become scarce.
     pub(crate) scarce: Option<Scarce>,
     /// It was made for an earlier request.
@@ -62,7 +62,7 @@ pub(crate) struct Connected {
 }
 
 /// A connection to the picked peer that there is already: an idle one, or a stream on one that others use too.
-pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Connection> {
+pub(crate) fn reuse(upstream: &Upstream, pick: &Pick, way: &Way) -> Option<Box<Connection>> {
     let own = || pool::take(upstream, pick.peer().id, way);
     if way.protocols == Protocols::Http1 {
         return own();

@@ -4,7 +4,7 @@ use super::h2::Stream;
 use super::ports::PortUse;
 use super::tls::Secure;
 use crate::io::clock::now;
-use crate::io::{Backlog, Transport, scratch};
+use crate::io::{Backlog, Transport, scratch, spare};
 use crate::lifecycle::worker::Seat;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -69,18 +69,19 @@ impl Wire {
 
 impl Connection {
     /// A connection that has carried nothing yet.
-    pub(crate) fn new(io: Transport) -> Connection {
+    pub(crate) fn new(io: Transport) -> Box<Connection> {
         Connection::over(Wire::Own(io), Some(Seat::take()))
     }
 
     /// A request's part in a connection that others use as well.
-    pub(super) fn shared(stream: Box<Stream>) -> Connection {
+    pub(super) fn shared(stream: Box<Stream>) -> Box<Connection> {
         Connection::over(Wire::Shared(stream), None)
     }
 
-    fn over(io: Wire, seat: Option<Seat>) -> Connection {
+    // Boxed, since it is handed from step to step, and to those who keep it, for request after request.
+    fn over(io: Wire, seat: Option<Seat>) -> Box<Connection> {
         let born = now();
-        Connection {
+        Box::new(Connection {
             io,
             inbox: Vec::new(),
             outbox: Backlog::default(),
@@ -91,7 +92,7 @@ impl Connection {
             port: None,
             secure: None,
             _seat: seat,
-        }
+        })
     }
 
     /// Begins another request.
@@ -105,7 +106,7 @@ impl Connection {
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
         let inbox = &mut self.inbox;
         let read = ready!(self.io.poll_read(cx, limit, |_, bytes| {
-            inbox.extend_from_slice(bytes);
+            spare::append(inbox, bytes);
             bytes.len()
         }))?;
         self.received += read as u64;

@@ -3,6 +3,7 @@
 use super::connection::Wire;
 use super::{Connection, Source, Upstream, Way, h2};
 use crate::io::clock::now;
+use crate::io::spare;
 use culvert_engine::balance::PeerId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     peer: PeerId,
     /// The address that it comes from, where `proxy_bind` has chosen one.
     source: Option<Source>,
@@ -44,7 +45,7 @@ thread_local! {
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Takes the idle connection to `peer`, by the same TLS if any, that was used last, if there is one and it is still open.
-pub(super) fn take(upstream: &Upstream, peer: PeerId, way: &Way) -> Option<Connection> {
+pub(super) fn take(upstream: &Upstream, peer: PeerId, way: &Way) -> Option<Box<Connection>> {
     if upstream.keepalive.connections == 0 || way.is_private() {
         return None;
     }
@@ -64,7 +65,7 @@ pub(super) fn take(upstream: &Upstream, peer: PeerId, way: &Way) -> Option<Conne
 }
 
 /// Keeps `connection` for another request, where `upstream` keeps any. The one that idled longest makes room.
-pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection, way: &Way) {
+pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Box<Connection>, way: &Way) {
     if way.is_private() {
         return;
     }
@@ -77,7 +78,7 @@ pub(crate) fn keep(upstream: &Upstream, peer: PeerId, mut connection: Connection
         return;
     }
     transport.release();
-    connection.inbox = Vec::new();
+    spare::give(std::mem::take(&mut connection.inbox));
     connection.outbox.shrink();
     let start_sweeping = POOL.with_borrow_mut(|pool| {
         if pool.closed {

@@ -62,8 +62,8 @@ impl Upstream {
         let by_id = asker.server_id.map(|id| state.routes.find(id)).unwrap_or_default();
         let usable = |id: &_| !asker.tried.contains(*id) && state.balancer.takes_bound(*id);
         let bound = asker.again.into_iter().chain(by_id.iter().copied()).find(usable);
-        let request =
-            Request { key: asker.key, client: asker.client, tried: asker.tried, bound, dice: rand::random::<u64>() };
+        let dice = if state.balancer.method().draws() { rand::random() } else { 0 };
+        let request = Request { key: asker.key, client: asker.client, tried: asker.tried, bound, dice };
         let ticket = state.balancer.pick(&request, now.into_std())?;
         let peer = state.peer(ticket.peer()).expect("the balancer has the fleet's peers and no others");
         Ok(Pick::new(self.clone(), peer, ticket))

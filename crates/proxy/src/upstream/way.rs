@@ -76,9 +76,9 @@ impl Way {
         }
     }
 
-    /// The same from an address, and with words in front.
-    pub(crate) fn with(self, source: Option<Source>, greeting: Option<Vec<u8>>) -> Way {
-        Way { source, greeting: greeting.map(Arc::from), ..self }
+    /// Has connections come from an address, and begin with words in front.
+    pub(crate) fn begin_as(&mut self, source: Option<Source>, greeting: Option<Vec<u8>>) {
+        (self.source, self.greeting) = (source, greeting.map(Arc::from));
     }
 
     /// Whether a connection by this way is for nobody but the client that it names.

@@ -22,7 +22,7 @@ pub(super) async fn ask<C: Client>(exchange: &mut Exchange, client: &mut C, acce
     };
     std::mem::swap(asked.slots.get_mut(), exchange.slots.get_mut());
     for (slot, value) in values {
-        exchange.slots.get_mut()[slot] = Some(value.into());
+        exchange.keep_slot(slot, value.into());
     }
     if !answered {
         return Opinion::Leave(leave(exchange));

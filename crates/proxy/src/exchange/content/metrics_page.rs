@@ -25,7 +25,7 @@ pub(in crate::exchange) fn answer(exchange: &Exchange) -> Next {
         return Next::Status(405);
     }
     match text(&exchange.generation) {
-        Ok(text) => Next::Reply(Reply::text(200, Bytes::from_static(CONTENT_TYPE), text.into())),
+        Ok(text) => Next::Reply(Box::new(Reply::text(200, Bytes::from_static(CONTENT_TYPE), text.into()))),
         Err(error) => {
             exchange.log(Level::Error, format_args!("the metrics could not be written ({error})"));
             Next::Status(500)

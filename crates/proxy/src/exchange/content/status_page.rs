@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// Answers `GET` and `HEAD`.
 pub(in crate::exchange) fn answer(exchange: &Exchange) -> Next {
     match exchange.request.method() {
-        b"GET" | b"HEAD" => Next::Reply(Reply::text(200, Bytes::from_static(b"text/plain"), text().into())),
+        b"GET" | b"HEAD" => Next::Reply(Box::new(Reply::text(200, Bytes::from_static(b"text/plain"), text().into()))),
         _ => Next::Status(405),
     }
 }

@@ -16,7 +16,7 @@ use std::future::poll_fn;
 /// A server's answer.
 pub(super) struct Answer {
     pub(super) pick: Pick,
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) pump: Pump,
     pub(super) head: ResponseHead,
 }
@@ -57,11 +57,11 @@ pub(super) async fn attempt<C: Client>(
     exchange.note_connected(&pick, reused);
     connection.begin();
     exchange.body_out = job.length;
-    connection.outbox.push(&request_out::compose(exchange, &job.method, job.wish, job.length));
+    request_out::compose(exchange, &job.method, job.wish, job.length, connection.outbox.tail());
     let mut pump = Pump::start(&job.body, &mut connection);
     let received_before = client.received();
     let ends = relay::Ends { client, connection: &mut connection, pump: &mut pump };
-    let awaited = relay::await_head(job.bounds, job.hints.clone(), ends).await;
+    let awaited = relay::await_head(&job.bounds, job.hints.clone(), ends).await;
     exchange.note_bytes(&connection);
     match awaited {
         Ok(head) => {
@@ -91,7 +91,7 @@ async fn open<C: Client>(
     client: &mut C,
     job: &Job<'_>,
     mut pick: Pick,
-) -> Result<(Pick, Connection, bool), TryError> {
+) -> Result<(Pick, Box<Connection>, bool), TryError> {
     let proxy = &exchange.location.proxy;
     // A client that still uploads is read when its server is there; until then it may not have left, only not been heard.
     let watches = !proxy.ignore_client_abort && job.body.is_here();

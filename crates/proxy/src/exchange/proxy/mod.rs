@@ -13,7 +13,7 @@ mod target;
 mod tries;
 
 pub(super) use answer::accel;
-pub(crate) use tries::Try;
+pub(crate) use tries::{Try, Whom};
 
 use self::attempt::{Answer, FailedTry, TryError, attempt};
 use self::handshake::Wish;
@@ -27,6 +27,7 @@ use culvert_conf::config::{Level, Location, ProxyPass};
 use culvert_engine::balance::{PeerId, Tried};
 use culvert_engine::http1::BodyLength;
 use culvert_engine::retry::{RetryOn, TryFailure, TryState, may_retry, method_is_idempotent, status_for};
+use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -37,7 +38,7 @@ pub(super) struct Job<'a> {
     wish: Wish,
     /// How its connections are made.
     way: Way,
-    method: Vec<u8>,
+    method: Cow<'static, [u8]>,
     body: RequestBody,
     /// How the body is framed.
     length: BodyLength,
@@ -88,10 +89,10 @@ async fn prepare<'a, C: Client>(
 ) -> Result<Box<Job<'a>>, Next> {
     let upstream = target::resolve(exchange, pass).await?;
     let method = request_out::method(exchange)?;
-    let body = body::read_ahead(exchange, client).await?;
-    let (body, length) = body::shape(exchange, body);
+    let mut body = body::read_ahead(exchange, client).await?;
+    let length = body::shape(exchange, &mut body);
     let wish = match handshake::wish(exchange) {
-        Wish::WebSocket if method != b"GET" => Wish::None,
+        Wish::WebSocket if *method != *b"GET" => Wish::None,
         wish => wish,
     };
     if wish != Wish::None
@@ -108,8 +109,8 @@ async fn prepare<'a, C: Client>(
     let key = upstream.config.hash_key.as_ref().map(|key| exchange.render(key)).unwrap_or_default();
     let binding = Binding::of(exchange, &upstream);
     let (tried, again, began) = (Tried::new(), None, now());
-    let way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish), server_tls::wanted(exchange));
-    let way = source::settle(exchange, way);
+    let mut way = Way::of(&exchange.location.proxy, handshake::purpose(exchange, wish), server_tls::wanted(exchange));
+    source::settle(exchange, &mut way);
     let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());
     let tries = 0;
     // Boxed, as an answer is: they are handed from step to step, and each would be room in the future of each.

@@ -21,32 +21,36 @@ const OWN: &[&str] = &[
     "http2-settings",
 ];
 
-/// Composes the head of a request with this kind of body.
-pub(super) fn compose(exchange: &Exchange, method: &[u8], wish: Wish, body: BodyLength) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
+/// Appends the head of a request with this kind of body.
+pub(super) fn compose(exchange: &Exchange, method: &[u8], wish: Wish, body: BodyLength, out: &mut Vec<u8>) {
     let request = &exchange.request;
     let version = exchange.location.proxy.http_version;
     let http_1_1 = version != HttpVersion::V1_0 || wish != Wish::None || body == BodyLength::Chunked;
     out.extend_from_slice(method);
     out.push(b' ');
-    push_target(&mut out, &request.upstream_uri);
+    push_target(out, &request.upstream_uri);
     out.extend_from_slice(if http_1_1 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
-    let upgrade_refused = set_headers(exchange, wish, &mut out);
-    default_headers(exchange, wish, upgrade_refused, &mut out);
-    body_headers(body, &mut out);
-    client_headers(exchange, wish, &mut out);
+    let upgrade_refused = set_headers(exchange, wish, out);
+    default_headers(exchange, wish, upgrade_refused, out);
+    body_headers(body, out);
+    client_headers(exchange, wish, out);
     out.extend_from_slice(b"\r\n");
-    out
 }
 
 /// The method that the upstream is asked with (`proxy_method`). The error is the next step instead.
-pub(super) fn method(exchange: &Exchange) -> Result<Vec<u8>, Next> {
+pub(super) fn method(exchange: &Exchange) -> Result<Cow<'static, [u8]>, Next> {
     let template = exchange.location.proxy.request.method.as_ref();
     let method = template.map(|method| exchange.render(method)).filter(|method| !method.is_empty());
-    let Some(method) = method else { return Ok(exchange.request.method().to_vec()) };
+    let Some(method) = method else {
+        return Ok(match exchange.request.method() {
+            // As most are.
+            b"GET" => Cow::Borrowed(b"GET"),
+            other => Cow::Owned(other.to_vec()),
+        });
+    };
     // What is no token would end the request line early (RFC 9110 section 9.1).
     if method.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
-        return Ok(method);
+        return Ok(Cow::Owned(method));
     }
     let shown = String::from_utf8_lossy(&method).into_owned();
     exchange.log(Level::Error, format_args!("invalid method \"{shown}\" in \"proxy_method\""));
@@ -93,7 +97,7 @@ fn set_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) -> bool {
 /// What nginx sends where the configuration does not set it.
 fn default_headers(exchange: &Exchange, wish: Wish, upgrade_refused: bool, out: &mut Vec<u8>) {
     if !sets(exchange, "host") {
-        let host = exchange.proxied.as_ref().map(|(host, _)| &host[..]).unwrap_or_default();
+        let host = exchange.proxied.as_ref().map(|name| &name.host[..]).unwrap_or_default();
         // nginx puts `localhost` where a unix socket has no name that a Host header could have.
         push_line(out, b"Host", if host.starts_with(b"unix:") { b"localhost" } else { host });
     }
@@ -130,7 +134,8 @@ fn client_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) {
     let is_of_handshake =
         |name: &[u8]| wish == Wish::WebSocket && name.to_ascii_lowercase().starts_with(b"sec-websocket-");
     let passes = |name: &[u8]| exchange.location.proxy.request.pass_headers || is_of_handshake(name);
-    for (name, value) in headers.iter() {
+    for line in headers.lines() {
+        let (name, value) = (line.name(), line.value());
         let is_own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
         if is_own || is_set(exchange, name) || is_nominated(name) || !passes(name) {
             continue;
@@ -139,8 +144,10 @@ fn client_headers(exchange: &Exchange, wish: Wish, out: &mut Vec<u8>) {
             Wish::None => Some(Cow::Borrowed(value)),
             _ => handshake::offer(&exchange.location.websocket, name, value),
         };
-        if let Some(value) = value {
-            push_line(out, name, &value);
+        match value {
+            Some(Cow::Borrowed(_)) => line.write(out),
+            Some(Cow::Owned(value)) => push_line(out, name, &value),
+            None => {}
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn wanted(exchange: &Exchange) -> Option<Secure> {
     let tls = tls.expect("a plan has loaded the TLS of all locations that may speak it");
     let name = match &settings.name {
         Some(name) => exchange.render(name),
-        None => exchange.proxied.as_ref().map(|(host, _)| host.to_vec()).unwrap_or_default(),
+        None => exchange.proxied.as_ref().map(|name| name.host.to_vec()).unwrap_or_default(),
     };
     Some(Secure::new(tls, &String::from_utf8_lossy(&name), certificate(exchange)))
 }

@@ -3,7 +3,7 @@
 use crate::exchange::{Exchange, Next};
 use crate::upstream::{Endpoint, Planned, Upstream};
 use bytes::Bytes;
-use culvert_conf::config::{self, Level, LocationKind, ProxyPass, ProxyTarget, ProxyUri};
+use culvert_conf::config::{self, Level, LocationKind, ProxyName, ProxyPass, ProxyTarget, ProxyUri};
 use culvert_engine::balance::PeerSpec;
 use culvert_engine::uri;
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Chooses the upstream and composes the request's target. The error is the next step instead.
 pub(super) async fn resolve(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Upstream>, Next> {
     match &pass.target {
-        ProxyTarget::Upstream { upstream, uri, host, port, tls } => {
+        ProxyTarget::Upstream { upstream, uri, name, tls } => {
             exchange.proxied_by_tls = *tls;
-            exchange.proxied = Some((host.clone(), port.clone()));
+            exchange.proxied = Some(name.clone());
             exchange.request.upstream_uri = compose(exchange, uri);
             Ok(exchange.generation.upstreams[*upstream].clone())
         }
@@ -79,7 +79,8 @@ async fn resolve_rendered(exchange: &mut Exchange, pass: &ProxyPass, url: &[u8])
         explicit_port.unwrap_or(if is_tls { "443" } else { "80" }).into()
     };
     exchange.proxied_by_tls = is_tls;
-    exchange.proxied = Some((Bytes::copy_from_slice(authority.as_bytes()), port.clone().into()));
+    let host = Bytes::copy_from_slice(authority.as_bytes());
+    exchange.proxied = Some(Arc::new(ProxyName { host, port: port.clone().into() }));
     exchange.request.upstream_uri = match uri {
         "" => compose(exchange, &ProxyUri::Unchanged),
         uri if uri.starts_with('?') => format!("/{uri}").into_bytes(),

@@ -2,7 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::io::clock::now;
-use crate::upstream::{Connection, Endpoint, Peer, Pick, Upstream};
+use crate::upstream::{Connection, Peer, Pick, Upstream};
 use culvert_engine::http1::ResponseHead;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,7 @@ use tokio::time::Instant;
 
 /// One try on an upstream server.
 pub(crate) struct Try {
-    /// The peer; `None` where no peer was left, which nginx shows as the upstream's name.
-    pub(crate) peer: Option<Arc<Peer>>,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) whom: Whom,
     /// What it answered, or what its failure is answered with; 0 while it is unknown.
     pub(crate) status: u16,
     /// When it began.
@@ -29,10 +27,20 @@ pub(crate) struct Try {
     pub(crate) after_redirect: bool,
 }
 
+/// Whom a try was made on.
+pub(crate) enum Whom {
+    Peer(Arc<Peer>),
+    /// No peer of this upstream was left, which nginx shows as the upstream's name.
+    Nobody(Arc<Upstream>),
+}
+
 impl Try {
-    /// The peer's address.
-    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.peer.as_ref().map(|peer| &peer.endpoint)
+    /// The peer, if there was one.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        match &self.whom {
+            Whom::Peer(peer) => Some(peer),
+            Whom::Nobody(_) => None,
+        }
     }
 }
 
@@ -41,8 +49,7 @@ impl Exchange {
     pub(super) fn begin_try(&mut self, pick: Option<&Pick>, upstream: &Arc<Upstream>, queue_time: Option<Duration>) {
         let after_redirect = self.redirected_after == self.tries.len() && !self.tries.is_empty();
         self.tries.push(Try {
-            peer: pick.map(|pick| pick.peer().clone()),
-            upstream: upstream.clone(),
+            whom: pick.map_or_else(|| Whom::Nobody(upstream.clone()), |pick| Whom::Peer(pick.peer().clone())),
             status: 0,
             began: pick.map_or_else(Instant::now, Pick::picked),
             queue_time,
@@ -59,7 +66,9 @@ impl Exchange {
     /// Notes that the server is connected to, maybe at another of its addresses; a kept connection took no time.
     pub(super) fn note_connected(&mut self, pick: &Pick, reused: bool) {
         if let Some(attempt) = self.tries.last_mut() {
-            attempt.peer = Some(pick.peer().clone());
+            if !attempt.peer().is_some_and(|peer| std::ptr::eq(peer, &**pick.peer())) {
+                attempt.whom = Whom::Peer(pick.peer().clone());
+            }
             attempt.connect_time = Some(if reused { Duration::ZERO } else { now().duration_since(attempt.began) });
         }
     }

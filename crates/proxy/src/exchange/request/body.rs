@@ -148,21 +148,18 @@ async fn save<C: Client>(exchange: &mut Exchange, client: &mut C) -> Result<Requ
 
 /// What the upstream is sent of a body that was read ahead, and how it is framed (`proxy_set_body`,
 /// `proxy_pass_request_body`).
-pub(in crate::exchange) fn shape(exchange: &mut Exchange, body: RequestBody) -> (RequestBody, BodyLength) {
+pub(in crate::exchange) fn shape(exchange: &mut Exchange, body: &mut RequestBody) -> BodyLength {
     let shape = &exchange.location.proxy.request;
     let own = shape.set_body.as_ref().map(|template| Bytes::from(exchange.render(template)));
-    let shaped = match own {
-        Some(own) => (RequestBody::Kept(own.clone()), BodyLength::Sized(own.len() as u64)),
-        None if !shape.pass_body => (RequestBody::Kept(Bytes::new()), BodyLength::None),
-        None => {
-            let length = body.length(exchange.request.body);
-            return (body, length);
-        }
+    let (shaped, length) = match own {
+        Some(own) => (own.clone(), BodyLength::Sized(own.len() as u64)),
+        None if !shape.pass_body => (Bytes::new(), BodyLength::None),
+        None => return body.length(exchange.request.body),
     };
-    if let RequestBody::Streamed { first, .. } = body {
+    if let RequestBody::Streamed { first, .. } = std::mem::replace(body, RequestBody::Kept(shaped)) {
         exchange.request.body_ahead = first;
     }
-    shaped
+    length
 }
 
 /// What follows from a body that can't be read.

@@ -188,9 +188,9 @@ impl Request {
 
     /// Drops header lines whose names nginx takes for invalid (`ignore_invalid_headers`, `underscores_in_headers`).
     pub(super) fn drop_invalid_headers(&mut self, server: &Server) {
-        let underscore = if server.underscores_in_headers { b'_' } else { b'-' };
-        let is_valid = |name: &[u8]| name.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || b == underscore);
-        if server.ignore_invalid_headers {
+        let allowed = if server.underscores_in_headers { &WITH_UNDERSCORE } else { &WITHOUT_UNDERSCORE };
+        let is_valid = |name: &[u8]| name.iter().all(|&b| allowed[usize::from(b)]);
+        if server.ignore_invalid_headers && !self.head.headers.lines().all(|line| is_valid(line.name())) {
             self.head.headers.retain(|name, _| is_valid(name));
         }
     }
@@ -228,6 +228,20 @@ impl Request {
     pub(super) fn id(&self) -> &str {
         self.id.get_or_init(|| format!("{:032x}", rand::random::<u128>()))
     }
+}
+
+/// Which bytes the names of header lines may have.
+static WITHOUT_UNDERSCORE: [bool; 256] = allowed_in_names(b'-');
+static WITH_UNDERSCORE: [bool; 256] = allowed_in_names(b'_');
+
+const fn allowed_in_names(also: u8) -> [bool; 256] {
+    let mut allowed = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'-' || byte == also;
+        byte += 1;
+    }
+    allowed
 }
 
 /// What a request was being done with when it was refused for its headers.

@@ -21,10 +21,10 @@ impl Exchange {
     /// The pace of the response that is about to be sent. What the first response of a request settles holds for it. `doing` is
     /// what the log says of it.
     pub(super) fn pace(&mut self, doing: &str) -> Option<Pace> {
-        let client = self.location.client.clone();
+        let client = &self.location.client;
         let rate = self.limit_rate.unwrap_or_else(|| self.size(&client.limit_rate, doing));
-        self.limit_rate = Some(rate);
         let free = if rate == 0 { 0 } else { self.size(&client.limit_rate_after, doing) };
+        self.limit_rate = Some(rate);
         Pace::new(rate, free, now().into_std())
     }
 

@@ -23,7 +23,7 @@ pub(in crate::exchange) fn answer<C: Client>(exchange: &mut Exchange, client: &m
     if matches!(status, 494..=497) {
         exchange.forced_status = Some(400);
     }
-    Next::Reply(Reply::builtin(status))
+    Next::Reply(Box::new(Reply::builtin(status)))
 }
 
 /// The page for `status`. Without `recursive_error_pages` the first location that has any pages is the only one asked.
@@ -59,7 +59,7 @@ fn send_to(exchange: &mut Exchange, page: &ErrorPage) -> Next {
             };
             exchange.forced_status = Some(status);
             exchange.redirect_to = Some(target);
-            Next::Reply(Reply::builtin(status))
+            Next::Reply(Box::new(Reply::builtin(status)))
         }
     }
 }

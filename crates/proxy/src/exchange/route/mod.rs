@@ -38,20 +38,19 @@ pub(super) fn choose_server(generation: &Generation, site: usize, host: Option<&
 
 /// Chooses the location of the current URI.
 pub(super) fn locate(exchange: &mut Exchange) -> Next {
-    let server = exchange.server.clone();
     exchange.uri_changed = false;
     exchange.upstream_is_lost = false;
-    match server.tree.find(&exchange.request.uri) {
-        Ok(Choice::Server) => exchange.location = server.root.clone(),
+    match exchange.server.tree.find(&exchange.request.uri) {
+        Ok(Choice::Server) => exchange.location = exchange.server.root.clone(),
         Ok(Choice::Location { id, matches }) => {
-            exchange.location = server.locations[id].clone();
+            exchange.location = exchange.server.locations[id].clone();
             for (matched, captures) in matches {
                 *exchange.captures.get_mut() = captures;
-                exchange.assign(&server.locations[matched].assigns);
+                exchange.assign(&exchange.server.locations[matched].assigns);
             }
         }
         Ok(Choice::AddSlash { id }) => {
-            exchange.location = server.locations[id].clone();
+            exchange.location = exchange.server.locations[id].clone();
             if !exchange.location.internal || exchange.request.internal {
                 return add_slash(exchange);
             }

@@ -47,7 +47,7 @@ impl Run<'_> {
     fn set(&mut self, target: SetTarget, value: &Template) -> Flow {
         let value = self.render(value, self.escapes);
         match target {
-            SetTarget::Slot(slot) => self.exchange.slots.get_mut()[slot] = Some(value.into()),
+            SetTarget::Slot(slot) => self.exchange.keep_slot(slot, value.into()),
             SetTarget::Args => {
                 self.exchange.request.args = value.into();
                 self.exchange.request.has_args = true;
@@ -230,7 +230,7 @@ fn answer_with(exchange: &mut Exchange, answer: &Return) -> Next {
         (status @ 400.., Some(text)) if text.is_empty() => Next::Status(status),
         (status, text) => {
             let content_type = exchange.content_type();
-            Next::Reply(Reply::text(status, content_type, text.unwrap_or_default().into()))
+            Next::Reply(Box::new(Reply::text(status, content_type, text.unwrap_or_default().into())))
         }
     }
 }

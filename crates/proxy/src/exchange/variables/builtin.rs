@@ -58,8 +58,8 @@ impl Exchange {
             Builtin::Pid => put_number(out, std::process::id().into()),
             Builtin::Pipe => put_some(out, if request.pipelined { b"p" } else { b"." }),
             Builtin::ProxyAddXForwardedFor => self.put_forwarded_for(out),
-            Builtin::ProxyHost => put(out, self.proxied.as_ref().map(|(host, _)| &host[..])),
-            Builtin::ProxyPort => put(out, self.proxied.as_ref().map(|(_, port)| &port[..])),
+            Builtin::ProxyHost => put(out, self.proxied.as_ref().map(|name| &name.host[..])),
+            Builtin::ProxyPort => put(out, self.proxied.as_ref().map(|name| &name.port[..])),
             Builtin::ProxyInternalBodyLength => match self.body_out {
                 BodyLength::Sized(length) => put_number(out, length),
                 _ => false,
@@ -141,7 +141,7 @@ impl Exchange {
             Builtin::UpstreamConnectTime => self.put_tries(out, |attempt, out| put_time(out, attempt.connect_time)),
             Builtin::UpstreamHeaderTime => self.put_tries(out, |attempt, out| put_time(out, attempt.header_time)),
             Builtin::UpstreamLastAddr => {
-                let last = self.tries.iter().rev().find(|attempt| attempt.endpoint().is_some());
+                let last = self.tries.iter().rev().find(|attempt| attempt.peer().is_some());
                 last.is_some_and(|attempt| put_addr(attempt, out))
             }
             Builtin::UpstreamLastServerName => put(out, self.last_server_name().map(str::as_bytes)),

@@ -10,7 +10,7 @@ const MAPS_DEEP_MAX: u8 = 16;
 impl Exchange {
     /// Appends what the variable has; the value of one that is computed is kept.
     pub(super) fn append_slot(&self, slot: usize, out: &mut Vec<u8>) -> bool {
-        if let Some(value) = &self.slots.borrow()[slot] {
+        if let Some(Some(value)) = self.slots.borrow().get(slot) {
             return put_some(out, value);
         }
         match self.generation.config.http.slots[slot].kind {
@@ -28,7 +28,7 @@ impl Exchange {
             let name = &self.generation.config.http.slots[slot].name;
             self.log(Level::Warn, format_args!("using uninitialized \"{name}\" variable"));
         }
-        self.slots.borrow_mut()[slot] = Some(Box::default());
+        self.keep_slot(slot, Box::default());
         true
     }
 
@@ -44,7 +44,7 @@ impl Exchange {
         self.depth.set(self.depth.get() - 1);
         out.extend_from_slice(&value);
         if !is_volatile {
-            self.slots.borrow_mut()[slot] = Some(value.into());
+            self.keep_slot(slot, value.into());
         }
         true
     }
@@ -52,9 +52,18 @@ impl Exchange {
     /// Copies groups of the last match to the slots of the names that they have.
     pub(in crate::exchange) fn assign(&self, assigns: &[(usize, usize)]) {
         let captures = self.captures.borrow();
-        let mut slots = self.slots.borrow_mut();
         for &(group, slot) in assigns {
-            slots[slot] = Some(captures.get(group).unwrap_or_default().into());
+            self.keep_slot(slot, captures.get(group).unwrap_or_default().into());
         }
+    }
+
+    /// Gives the variable this value.
+    pub(in crate::exchange) fn keep_slot(&self, slot: usize, value: Box<[u8]>) {
+        let mut slots = self.slots.borrow_mut();
+        if slots.is_empty() {
+            // Many requests need none of them.
+            slots.resize(self.generation.config.http.slots.len(), None);
+        }
+        slots[slot] = Some(value);
     }
 }

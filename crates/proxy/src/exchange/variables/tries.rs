@@ -1,7 +1,7 @@
 //! Variables with a value for each server that was tried (`$upstream_…`).
 
 use super::write::put_some;
-use crate::exchange::{Exchange, Try};
+use crate::exchange::{Exchange, Try, Whom};
 
 impl Exchange {
     /// One value per try: `, ` between servers, ` : ` where an internal redirect stands between them.
@@ -19,16 +19,16 @@ impl Exchange {
 
     /// `$upstream_last_server_name`.
     pub(super) fn last_server_name(&self) -> Option<&str> {
-        let last = self.tries.iter().rev().find_map(|attempt| attempt.peer.as_ref());
+        let last = self.tries.iter().rev().find_map(Try::peer);
         last.map(|peer| without_port(&peer.name))
     }
 }
 
 /// The address of a try's server, or the name of an upstream that had none left.
 pub(super) fn put_addr(attempt: &Try, out: &mut Vec<u8>) -> bool {
-    match attempt.endpoint() {
-        Some(endpoint) => put_some(out, endpoint.to_string().as_bytes()),
-        None => put_some(out, attempt.upstream.name.as_bytes()),
+    match &attempt.whom {
+        Whom::Peer(peer) => put_some(out, peer.endpoint.to_string().as_bytes()),
+        Whom::Nobody(upstream) => put_some(out, upstream.name.as_bytes()),
     }
 }
 

@@ -82,7 +82,9 @@ impl Client for Front {
         if !location.tcp_nodelay {
             self.io.delay();
         }
-        self.location = Some(location.clone());
+        if !self.location.as_ref().is_some_and(|own| Arc::ptr_eq(own, location)) {
+            self.location = Some(location.clone());
+        }
     }
 
     fn close_after(&mut self) {

@@ -5,8 +5,9 @@ use super::read_head::{self, Arrival};
 use crate::exchange::{self, ClientFacts, Exchange, Served};
 use crate::front::h2;
 use crate::io::clock::now;
-use crate::io::{Backlog, Deadline, Transport, scratch};
-use crate::lifecycle::{Shared, worker};
+use crate::io::{Backlog, Deadline, Transport, scratch, spare};
+use crate::lifecycle::Shared;
+use crate::lifecycle::worker::{self, DrainWatch};
 use crate::observe::metrics::{Held, Tally};
 use crate::tunnel::{self, ClientSide};
 use culvert_conf::config::Location;
@@ -23,6 +24,8 @@ pub(crate) struct Front {
     /// Bytes to be sent.
     pub(super) outbox: Backlog,
     pub(super) deadline: Deadline,
+    /// Ends the wait for another request.
+    pub(super) drain: DrainWatch,
     pub(super) facts: Arc<ClientFacts>,
     /// How many requests have come.
     pub(super) requests: u64,
@@ -72,6 +75,15 @@ impl Message {
             chunked: false,
         }
     }
+
+    /// Begins another message, with a body of this length.
+    pub(super) fn restart(&mut self, length: BodyLength) {
+        let Message { body, body_bytes, body_bytes_max, expects_continue, http_1_1, unreadable, keep, .. } = self;
+        *body = BodyDecoder::new(length);
+        (*body_bytes, *body_bytes_max) = (0, 0);
+        (*expects_continue, *http_1_1, *unreadable, *keep) = (false, false, false, false);
+        (self.takes_trailers, self.chunked) = (false, false);
+    }
 }
 
 /// Serves a client connection to its end. `site` is the listening address that it came in on.
@@ -81,6 +93,7 @@ pub(crate) async fn serve(io: Transport, facts: ClientFacts, site: usize, shared
         inbox: Vec::new(),
         outbox: Backlog::default(),
         deadline: Deadline::default(),
+        drain: DrainWatch::default(),
         facts: Arc::new(facts),
         requests: 0,
         location: None,
@@ -137,7 +150,7 @@ impl Front {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
         let inbox = &mut self.inbox;
         let read = ready!(scratch::poll_read(&mut self.io, cx, limit, |_, bytes| {
-            inbox.extend_from_slice(bytes);
+            spare::append(inbox, bytes);
             bytes.len()
         }))?;
         self.ended |= read == 0;

@@ -3,6 +3,7 @@
 use super::connection::{Front, Message};
 use crate::exchange::{Exchange, Next};
 use crate::io::clock::now;
+use crate::io::spare;
 use crate::lifecycle::{Generation, Shared};
 use crate::observe::metrics::{Held, Tally};
 use culvert_conf::config::{HeaderLimits, Level};
@@ -28,7 +29,8 @@ pub(super) enum Arrival {
 
 /// How the wait for a head ended.
 enum Head {
-    Whole(usize),
+    /// It is whole, and so many bytes long.
+    Whole(Result<RequestHead, (RequestError, RequestHead)>, usize),
     Bad(RequestError),
     Closed,
     TimedOut,
@@ -44,7 +46,7 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     let began = now();
     let generation = shared.generation.load_full();
     let Some(site) = generation.site_of(site) else { return Arrival::Nothing };
-    let server = generation.default_server(site).clone();
+    let server = generation.default_server(site);
     front.deadline.set(began, server.client_header_timeout);
     // Over TLS the handshake has said what is spoken.
     if front.requests == 0
@@ -52,26 +54,32 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
         && PREFACE.starts_with(&front.inbox[..front.inbox.len().min(3)])
         && front.facts.tls.is_none()
         && !front.facts.is_plain_to_tls
-        && generation.sites[site].speaks_http2(&server)
+        && generation.sites[site].speaks_http2(server)
         && is_http2(front).await
     {
         return Arrival::Http2;
     }
     front.begin();
+    let limits = limits(server.header_limits);
     let head = {
         let _reading = Held::new(Tally::Reading);
-        read(front, limits(server.header_limits)).await
+        read(front, limits).await
     };
     front.deadline.clear();
     match head {
-        Head::Whole(length) => Arrival::Request(take(front, generation, site, length, began, pipelined, shared)),
+        Head::Whole(head, length) => {
+            front.inbox.drain(..length);
+            front.received = length as u64;
+            Arrival::Request(take(front, generation, site, head, began, pipelined, shared))
+        }
         Head::Bad(error) => Arrival::Request(refuse(front, generation, site, error, began)),
         Head::Closed => abandon(front, generation, site, began, 400, "client prematurely closed connection"),
         Head::TimedOut => abandon(front, generation, site, began, 408, "client timed out (110: Connection timed out)"),
     }
 }
 
-/// Waits for the first byte of a request. False where none comes.
+/// Waits for the first byte of a request. False where none comes. A graceful stop ends the wait between two requests, once
+/// `keepalive_min_timeout` is over.
 async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     let wait = match &front.location {
         Some(location) => location.keepalive_timeout,
@@ -79,31 +87,24 @@ async fn first_byte(front: &mut Front, site: usize, shared: &Shared) -> bool {
     };
     let _waiting = Held::new(Tally::Waiting);
     front.idle_since_now(wait);
-    let front_is_idle = front.requests > 0;
+    // A connection that has not asked yet was accepted to be answered; only one between two requests is idle.
+    let is_idle = front.requests > 0;
     let least = front.location.as_ref().map(|location| location.client.keepalive_min_timeout);
-    let closes_early = sleep_until_drain(shared, now() + least.unwrap_or_default());
-    let arrived = poll_fn(|cx| {
+    let kept_until = now() + least.unwrap_or_default();
+    poll_fn(|cx| {
         if let Poll::Ready(read) = front.poll_fill(cx, FIRST_READ_BYTES) {
             return Poll::Ready(matches!(read, Ok(1..)));
         }
         front.outbox.shrink();
         if front.inbox.is_empty() {
-            front.inbox = Vec::new();
+            spare::give(std::mem::take(&mut front.inbox));
+        }
+        if is_idle && front.drain.has_started(&shared.drain, cx) {
+            front.deadline.hasten(kept_until);
         }
         front.deadline.poll(cx).map(|()| false)
-    });
-    tokio::select! {
-        biased;
-        arrived = arrived => arrived,
-        // A connection that has not asked yet was accepted to be answered; only one between two requests is idle.
-        () = closes_early, if front_is_idle => false,
-    }
-}
-
-/// Waits for a graceful stop, and then for the time until which the connection is kept all the same (`keepalive_min_timeout`).
-async fn sleep_until_drain(shared: &Shared, kept_until: Instant) {
-    shared.drain.started().await;
-    tokio::time::sleep_until(kept_until).await;
+    })
+    .await
 }
 
 /// How every connection of HTTP/2 begins (RFC 9113 section 3.4).
@@ -142,12 +143,18 @@ pub(in crate::front) fn limits(limits: HeaderLimits) -> HeadLimits {
 }
 
 async fn read(front: &mut Front, limits: HeadLimits) -> Head {
-    let mut scanner = RequestScanner::default();
     skip_empty_lines(front);
+    // As most heads come.
+    if let Some((head, length)) = RequestHead::read_whole(&front.inbox, limits) {
+        return Head::Whole(Ok(head), length);
+    }
+    let mut scanner = RequestScanner::default();
     poll_fn(|cx| {
         loop {
             match scanner.scan(&front.inbox, limits) {
-                Ok(Some(length)) => return Poll::Ready(Head::Whole(length)),
+                Ok(Some(length)) => {
+                    return Poll::Ready(Head::Whole(RequestHead::parse(&front.inbox[..length]), length));
+                }
                 Err(error) => return Poll::Ready(Head::Bad(error)),
                 Ok(None) => {}
             }
@@ -171,15 +178,12 @@ fn take(
     front: &mut Front,
     generation: Arc<Generation>,
     site: usize,
-    length: usize,
+    head: Result<RequestHead, (RequestError, RequestHead)>,
     began: Instant,
     pipelined: bool,
     shared: &Shared,
 ) -> (Box<Exchange>, Next) {
-    let parsed = RequestHead::parse(&front.inbox[..length]);
-    front.inbox.drain(..length);
-    front.received = length as u64;
-    let framed = match parsed {
+    let framed = match head {
         Ok(head) => match request_body(&head.headers, head.minor) {
             Ok(body) => Ok((head, body)),
             Err(error) => Err((
@@ -190,7 +194,7 @@ fn take(
         },
         Err((error, head)) => Err((head, error.status(), error.describe().to_owned())),
     };
-    front.message = message(framed.as_ref().ok(), shared);
+    note(&mut front.message, framed.as_ref().ok(), shared);
     let (head, complaint) = match framed {
         Ok(good) => (Ok(good), None),
         Err((head, status, complaint)) => (Err((head, status)), Some(complaint)),
@@ -204,17 +208,17 @@ fn take(
     (exchange, first)
 }
 
-fn message(good: Option<&(RequestHead, BodyLength)>, shared: &Shared) -> Message {
-    let Some((head, length)) = good else { return unreadable() };
-    let mut message = Message::new(*length);
+/// Fills what holds for the message in place: built elsewhere, its dozen of small fields would be copied byte by byte.
+fn note(message: &mut Message, good: Option<&(RequestHead, BodyLength)>, shared: &Shared) {
+    let Some((head, length)) = good else { return *message = unreadable() };
     let says = |token: &str| head.headers.all("connection").any(|list| has_token(list, token));
+    message.restart(*length);
     message.http_1_1 = head.minor > 0;
     message.keep = !shared.drain.has_started() && if message.http_1_1 { !says("close") } else { says("keep-alive") };
     message.keep &= !matches!(head.method(), b"CONNECT" | b"TRACE");
     message.takes_trailers = head.headers.all("te").any(|list| has_token(list, "trailers"));
     message.expects_continue = message.http_1_1
         && head.headers.first("expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
-    message
 }
 
 fn unreadable() -> Message {

@@ -34,27 +34,27 @@ pub(super) fn write(head: &OutHead, message: &Message, keepalive_header: Option<
         out.extend_from_slice(b"\r\n");
     }
     if let Some(length) = head.content_length {
-        push_line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"Content-Length: ");
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
     if message.chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    push_line(out, b"Connection", connection.as_bytes());
+    out.extend_from_slice(b"Connection: ");
+    out.extend_from_slice(connection.as_bytes());
+    out.extend_from_slice(b"\r\n");
     if let Some(seconds) = keepalive_header.filter(|_| connection == "keep-alive") {
         push_line(out, b"Keep-Alive", format!("timeout={seconds}").as_bytes());
     }
-    for (name, value) in head.headers.iter() {
-        push_line(out, name, value);
-    }
+    head.headers.write(out);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the head of an interim response.
 pub(super) fn interim(status: u16, headers: &Headers, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("HTTP/1.1 {status:03} {}\r\n", reason(status)).as_bytes());
-    for (name, value) in headers.iter() {
-        push_line(out, name, value);
-    }
+    headers.write(out);
     out.extend_from_slice(b"\r\n");
 }
 

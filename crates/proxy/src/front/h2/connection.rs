@@ -8,7 +8,8 @@ use super::wire::Wire;
 use crate::exchange::{self, ClientFacts, Exchange, Next, Served};
 use crate::io::address;
 use crate::io::{Deadline, Transport, reactor};
-use crate::lifecycle::{Shared, worker};
+use crate::lifecycle::Shared;
+use crate::lifecycle::worker::{self, DrainWatch};
 use crate::observe::metrics::{self, Held};
 use crate::tunnel;
 use bytes::Bytes;
@@ -17,8 +18,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
 use std::fmt::Display;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::{Instant, timeout};
@@ -72,8 +72,7 @@ pub(crate) async fn serve(
         Ok(Err(error)) => return log(&rules, &facts, format_args!("client sent no preface of HTTP/2 ({error})")),
         Err(_) => return log(&rules, &facts, "client timed out (110: Connection timed out)"),
     };
-    let drain_of = shared.clone();
-    let mut drain = pin!(drain_of.drain.started());
+    let mut drain = DrainWatch::default();
     let mut connection = Connection {
         h2,
         facts,
@@ -91,7 +90,7 @@ pub(crate) async fn serve(
         waiting: None,
     };
     poll_fn(|cx| {
-        if !connection.is_leaving && drain.as_mut().poll(cx).is_ready() {
+        if !connection.is_leaving && drain.has_started(&connection.shared.drain, cx) {
             connection.leave();
         }
         connection.poll(cx)

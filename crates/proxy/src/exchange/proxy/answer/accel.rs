@@ -68,9 +68,9 @@ fn redirect_to(exchange: &mut Exchange, target: &[u8]) -> Next {
 
 fn carried(exchange: &Exchange, pass: &ProxyPass) -> Headers {
     let mut carried = Headers::default();
-    for (name, value) in exchange.upstream_headers.iter() {
-        if CARRIED.iter().any(|carried| name.eq_ignore_ascii_case(carried.as_bytes())) {
-            head::push(exchange, pass, name, value, &mut carried);
+    for line in exchange.upstream_headers.lines() {
+        if CARRIED.iter().any(|carried| line.name().eq_ignore_ascii_case(carried.as_bytes())) {
+            head::push(exchange, pass, line, &mut carried);
         }
     }
     carried

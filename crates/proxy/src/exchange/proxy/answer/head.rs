@@ -4,7 +4,7 @@ use super::{cookies, redirect};
 use crate::exchange::Exchange;
 use crate::exchange::client::{OutHead, RangeUse};
 use culvert_conf::config::{Location, ProxyPass};
-use culvert_engine::http1::{BodyLength, Headers};
+use culvert_engine::http1::{BodyLength, HeaderLine, Headers};
 use culvert_engine::websocket::has_token;
 
 /// What nginx hides of an upstream's response unless `proxy_pass_header` names it.
@@ -40,11 +40,11 @@ const SINGLE: &[&str] = &[
 pub(super) fn translate(
     exchange: &Exchange,
     pass: &ProxyPass,
-    (status, reason): (u16, &[u8]),
+    (status, reason): (u16, Box<[u8]>),
     body: BodyLength,
 ) -> OutHead {
     let from = &exchange.upstream_headers;
-    let mut out = OutHead { status, reason: Some(reason.into()), ..OutHead::default() };
+    let mut out = OutHead { status, reason: Some(reason), ..OutHead::default() };
     out.has_body = body != BodyLength::None && !exchange.is_head();
     out.content_length = match body {
         BodyLength::Sized(length) => Some(length),
@@ -66,8 +66,8 @@ pub(super) fn translate(
             && !(forces_ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
     };
     let mut seen = Seen::default();
-    for (name, value) in from.iter().filter(|(name, value)| seen.is_wanted(name, value) && passes(name)) {
-        push(exchange, pass, name, value, &mut out.headers);
+    for line in from.lines().filter(|line| seen.is_wanted(line.name(), line.value()) && passes(line.name())) {
+        push(exchange, pass, line, &mut out.headers);
     }
     out
 }
@@ -101,14 +101,18 @@ pub(in crate::exchange) fn passes(location: &Location, from: &Headers, status: u
 }
 
 /// Appends a header of the upstream's as the client is to see it.
-pub(super) fn push(exchange: &Exchange, pass: &ProxyPass, name: &[u8], value: &[u8], out: &mut Headers) {
+pub(super) fn push(exchange: &Exchange, pass: &ProxyPass, line: HeaderLine<'_>, out: &mut Headers) {
+    let (name, value) = (line.name(), line.value());
     let rewritten = match name.len() {
         7 if name.eq_ignore_ascii_case(b"refresh") => Some(redirect::rewrite_refresh(exchange, pass, value)),
         8 if name.eq_ignore_ascii_case(b"location") => Some(redirect::rewrite_location(exchange, pass, value)),
         10 if name.eq_ignore_ascii_case(b"set-cookie") => cookies::rewrite(exchange, value),
         _ => None,
     };
-    out.push(name, rewritten.as_deref().unwrap_or(value));
+    match rewritten {
+        Some(value) => out.push(name, &value),
+        None => out.push_copy(line),
+    }
 }
 
 /// Whether the configuration, or nginx's own list, keeps a header of the upstream's from the client.

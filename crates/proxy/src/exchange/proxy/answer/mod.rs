@@ -65,7 +65,8 @@ async fn relay_response<C: Client>(
         let_go(exchange, job, answer, length, may_be_kept);
         return next;
     }
-    let mut head = head::translate(exchange, job.pass, (answer.head.status, &answer.head.reason), length);
+    let mut head =
+        head::translate(exchange, job.pass, (answer.head.status, std::mem::take(&mut answer.head.reason)), length);
     job.binding.at_head(exchange, &job.upstream, &mut answer.pick, &mut head);
     filter::fetch_additions(exchange, client, &head).await;
     let delivery = match respond::send_head(exchange, client, head) {

@@ -13,7 +13,7 @@ pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job
     let Answer { mut pick, mut connection, head, .. } = *answer;
     pick.opens_tunnel(connection.port.take());
     exchange.upstream_headers = head.headers;
-    let mut out = head::translate(exchange, job.pass, (head.status, &head.reason), BodyLength::None);
+    let mut out = head::translate(exchange, job.pass, (head.status, head.reason), BodyLength::None);
     job.binding.at_head(exchange, &job.upstream, &mut pick, &mut out);
     if let Err(status) = respond::send_head(exchange, client, out) {
         return Next::Status(status);

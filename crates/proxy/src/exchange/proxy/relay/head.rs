@@ -45,8 +45,8 @@ const SENDING: &str = "sending request to upstream";
 const READING_HEAD: &str = "reading response header from upstream";
 
 /// The wait for a response head.
-struct HeadWait {
-    bounds: Bounds,
+struct HeadWait<'a> {
+    bounds: &'a Bounds,
     hints: Option<Arc<Location>>,
     deadline: Deadline,
     /// What the deadline is about.
@@ -69,7 +69,7 @@ enum WaitingFor {
 ///
 /// A 103 is passed on meanwhile where `hints` is a location, as that location has it.
 pub(in crate::exchange) async fn await_head<C: Client>(
-    bounds: Bounds,
+    bounds: &Bounds,
     hints: Option<Arc<Location>>,
     mut ends: Ends<'_, C>,
 ) -> Result<ResponseHead, HeadError> {
@@ -81,7 +81,7 @@ pub(in crate::exchange) async fn await_head<C: Client>(
     head
 }
 
-impl HeadWait {
+impl HeadWait<'_> {
     fn poll<C: Client>(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,7 +99,7 @@ impl HeadWait {
                 Err(error) => return Poll::Ready(Err(HeadError::io("recv", &error, READING_HEAD))),
             }
         }
-        if ends.client_is_gone(cx, &self.bounds) {
+        if ends.client_is_gone(cx, self.bounds) {
             return Poll::Ready(Err(HeadError::ClientGone));
         }
         // Hints are worth something only before the answer that they announce.
@@ -191,8 +191,8 @@ impl HeadWait {
 /// What of an upstream's early hints is for the client (RFC 8297): what a response's head would be.
 fn hints(location: &Location, headers: &Headers) -> Headers {
     let mut hints = Headers::like(headers);
-    for (name, value) in headers.iter().filter(|(name, _)| head::passes(location, headers, 103, name)) {
-        hints.push(name, value);
+    for line in headers.lines().filter(|line| head::passes(location, headers, 103, line.name())) {
+        hints.push_copy(line);
     }
     hints
 }
