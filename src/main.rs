@@ -3,11 +3,7 @@
 //! Nothing here knows a directive or touches a proxied byte. What `nginx.conf` means is [`culvert_conf`]'s business, what
 //! happens on sockets is [`culvert_proxy`]'s.
 
-/// An idle tunnel takes 0.93 KB with jemalloc, and half as much again or more with the others that were tried; a request, which
-/// makes two dozen small allocations, costs no more than with the fastest of them. See `docs/design/tunnels.md`.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
+mod allocator;
 mod argv;
 mod connect;
 mod demo;

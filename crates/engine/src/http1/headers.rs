@@ -60,12 +60,29 @@ impl Headers {
     /// Takes `block` apart, up to and with the empty line that ends it. `Ok(None)` says that the block is not whole yet,
     /// `Ok(Some((headers, length)))` how many bytes it took.
     pub fn parse(block: &[u8]) -> Result<Option<(Headers, usize)>, httparse::Error> {
-        match parse_into(block, &mut [httparse::EMPTY_HEADER; LINES_USUALLY]) {
+        let mut usual = [httparse::EMPTY_HEADER; LINES_USUALLY];
+        let mut many;
+        let parsed = match httparse::parse_headers(block, &mut usual) {
             Err(httparse::Error::TooManyHeaders) => {
-                parse_into(block, &mut vec![httparse::EMPTY_HEADER; HEADER_LINES_MAX])
+                many = vec![httparse::EMPTY_HEADER; HEADER_LINES_MAX];
+                httparse::parse_headers(block, &mut many)
             }
             other => other,
-        }
+        };
+        let httparse::Status::Complete((length, lines)) = parsed? else { return Ok(None) };
+        // An empty value may be a slice of anywhere, so only the others are located by their address.
+        let locate = |part: &[u8]| match part.len() {
+            0 => (0, 0),
+            len => {
+                let start = part.as_ptr() as usize - block.as_ptr() as usize;
+                span(start..start + len)
+            }
+        };
+        let line = |header: &httparse::Header<'_>| {
+            let (name, value) = (locate(header.name.as_bytes()), locate(header.value));
+            Line { name, value }
+        };
+        Ok(Some((Headers { block: block[..length].to_vec(), lines: lines.iter().map(line).collect() }, length)))
     }
 
     /// No lines yet, with room for about as many as `other` has.
@@ -225,28 +242,6 @@ fn slice(block: &[u8], (start, end): (u32, u32)) -> &[u8] {
 fn span(range: Range<usize>) -> (u32, u32) {
     let narrow = |at: usize| u32::try_from(at).expect("header blocks are bounded far below 4 GiB");
     (narrow(range.start), narrow(range.end))
-}
-
-fn parse_into<'b>(
-    block: &'b [u8],
-    slots: &mut [httparse::Header<'b>],
-) -> Result<Option<(Headers, usize)>, httparse::Error> {
-    let httparse::Status::Complete((length, parsed)) = httparse::parse_headers(block, slots)? else {
-        return Ok(None);
-    };
-    // An empty value may be a slice of anywhere, so only the others are located by their address.
-    let locate = |part: &[u8]| match part.len() {
-        0 => (0, 0),
-        len => {
-            let start = part.as_ptr() as usize - block.as_ptr() as usize;
-            span(start..start + len)
-        }
-    };
-    let lines = parsed
-        .iter()
-        .map(|header| Line { name: locate(header.name.as_bytes()), value: locate(header.value) })
-        .collect();
-    Ok(Some((Headers { block: block[..length].to_vec(), lines }, length)))
 }
 
 #[cfg(test)]

@@ -122,7 +122,9 @@ pub(crate) struct Sent {
     pub(crate) head_bytes: u64,
 }
 
-/// What comes after a step.
+/// What comes after a step. Two words, which steps hand from one to the next as such: of a narrower tag and a status beside it
+/// the compiler makes odd pieces, and the processor waits for them.
+#[repr(u64)]
 pub(crate) enum Next {
     /// Run the server block's own rewrite steps: how a request begins, and begins again after an internal redirect.
     EnterServer,

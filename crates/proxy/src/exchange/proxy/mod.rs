@@ -114,23 +114,26 @@ async fn prepare<'a, C: Client>(
     let hints = exchange.holds(&exchange.location.client.early_hints).then(|| exchange.location.clone());
     let tries = 0;
     // Boxed, as an answer is: they are handed from step to step, and each would be room in the future of each.
-    Ok(Box::new(Job {
-        pass,
-        upstream,
-        wish,
-        way,
-        method,
-        body,
-        length,
-        hints,
-        bounds,
-        key,
-        binding,
-        tried,
-        again,
-        began,
-        tries,
-    }))
+    Ok(Box::write(
+        Box::new_uninit(),
+        Job {
+            pass,
+            upstream,
+            wish,
+            way,
+            method,
+            body,
+            length,
+            hints,
+            bounds,
+            key,
+            binding,
+            tried,
+            again,
+            began,
+            tries,
+        },
+    ))
 }
 
 /// Tries servers until one answers in a way that is to be passed on.
