@@ -71,18 +71,12 @@ fn declared(headers: &Headers, minor: u8) -> Result<Option<BodyLength>, FramingE
     let mut length = None;
     let mut coding = None;
     for line in headers.lines() {
-        match line.name().len() {
-            14 if line.name().eq_ignore_ascii_case(b"content-length") => {
-                if length.replace(number(line.value())?).is_some() {
-                    return Err(FramingError::DuplicateLength);
-                }
-            }
-            17 if line.name().eq_ignore_ascii_case(b"transfer-encoding") => {
-                if coding.replace(line.value()).is_some() {
-                    return Err(FramingError::MisplacedCoding);
-                }
-            }
-            _ => {}
+        let is = |name: &[u8]| line.name().eq_ignore_ascii_case(name);
+        if is(b"content-length") && length.replace(number(line.value())?).is_some() {
+            return Err(FramingError::DuplicateLength);
+        }
+        if is(b"transfer-encoding") && coding.replace(line.value()).is_some() {
+            return Err(FramingError::MisplacedCoding);
         }
     }
     match (length, coding) {

@@ -4,7 +4,7 @@ use super::{Exchange, Whom, route};
 use crate::io::address::write_ip;
 use crate::upstream::Endpoint;
 use culvert_conf::config::Level;
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 
 impl Exchange {
     /// Writes an error log line with the request's circumstances behind it, as nginx does.
@@ -27,54 +27,66 @@ pub(crate) struct Circumstances<'a>(&'a Exchange);
 
 impl Display for Circumstances<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exchange = self.0;
-        f.write_str(", client: ")?;
-        match exchange.client.remote {
-            Some(addr) => write_ip(f, addr.ip().to_canonical())?,
-            None => f.write_str("unix:")?,
-        }
-        f.write_str(", server: ")?;
-        f.write_str(route::name_of(&exchange.server))?;
-        let line = exchange.request.head.line();
-        if !line.is_empty() {
-            write_quoted(f, "request", line)?;
-        }
-        if exchange.is_subrequest {
-            write_quoted(f, "subrequest", &exchange.request.uri)?;
-        }
-        self.write_upstream(f)?;
-        if let Some(host) = exchange.request.head.headers.first("host") {
-            write_quoted(f, "host", host)?;
-        }
-        if let Some(referrer) = exchange.request.head.headers.first("referer") {
-            write_quoted(f, "referrer", referrer)?;
-        }
-        Ok(())
+        f.write_str(&self.text())
     }
 }
 
 impl Circumstances<'_> {
+    /// As text. Every tunnel keeps one, so it is put together without the formatting machinery.
+    pub(super) fn text(&self) -> String {
+        let exchange = self.0;
+        // Growing from nothing, it would be moved five times.
+        let mut text = String::with_capacity(BYTES_USUALLY);
+        text.push_str(", client: ");
+        match exchange.client.remote {
+            // A string takes whatever is written to it.
+            Some(addr) => _ = write_ip(&mut text, addr.ip().to_canonical()),
+            None => text.push_str("unix:"),
+        }
+        text.push_str(", server: ");
+        text.push_str(route::name_of(&exchange.server));
+        let line = exchange.request.head.line();
+        if !line.is_empty() {
+            push_quoted(&mut text, ", request: \"", line);
+        }
+        if exchange.is_subrequest {
+            push_quoted(&mut text, ", subrequest: \"", &exchange.request.uri);
+        }
+        self.push_upstream(&mut text);
+        if let Some(host) = exchange.request.head.headers.first("host") {
+            push_quoted(&mut text, ", host: \"", host);
+        }
+        if let Some(referrer) = exchange.request.head.headers.first("referer") {
+            push_quoted(&mut text, ", referrer: \"", referrer);
+        }
+        text
+    }
+
     /// The server that is being tried.
-    fn write_upstream(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn push_upstream(&self, text: &mut String) {
         let exchange = self.0;
         let trying = exchange.tries.last().filter(|attempt| attempt.response_time.is_none());
-        let Some(attempt) = trying else { return Ok(()) };
-        f.write_str(if exchange.proxied_by_tls { ", upstream: \"https://" } else { ", upstream: \"http://" })?;
+        let Some(attempt) = trying else { return };
+        text.push_str(if exchange.proxied_by_tls { ", upstream: \"https://" } else { ", upstream: \"http://" });
         match &attempt.whom {
             Whom::Peer(peer) => match &peer.endpoint {
-                Endpoint::Unix(path) => write!(f, "unix:{}:", path.display())?,
-                endpoint => endpoint.fmt(f)?,
+                Endpoint::Unix(path) => _ = write!(text, "unix:{}:", path.display()),
+                endpoint => _ = write!(text, "{endpoint}"),
             },
-            Whom::Nobody(upstream) => f.write_str(&upstream.name)?,
+            Whom::Nobody(upstream) => text.push_str(&upstream.name),
         }
-        f.write_str(&String::from_utf8_lossy(&exchange.request.upstream_uri))?;
-        f.write_str("\"")
+        push_quoted(text, "", &exchange.request.upstream_uri);
     }
 }
 
-fn write_quoted(f: &mut fmt::Formatter<'_>, name: &str, value: &[u8]) -> fmt::Result {
-    for part in [", ", name, ": \"", &String::from_utf8_lossy(value), "\""] {
-        f.write_str(part)?;
+/// What a log line says of most requests is no longer.
+const BYTES_USUALLY: usize = 256;
+
+fn push_quoted(text: &mut String, before: &str, value: &[u8]) {
+    text.push_str(before);
+    match str::from_utf8(value) {
+        Ok(value) => text.push_str(value),
+        Err(_) => text.push_str(&String::from_utf8_lossy(value)),
     }
-    Ok(())
+    text.push('"');
 }

@@ -8,7 +8,6 @@ use culvert_conf::config::{AccessLog, AccessTarget, Escape};
 use culvert_engine::template::Part;
 use culvert_engine::variable::{Builtin, Variable};
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,13 +44,10 @@ impl Exchange {
         let tried = self.tries.last().map_or(began, |attempt| attempt.began);
         let wanted = location.access_logs.iter().filter(|log| self.is_wanted(log));
         let lines = wanted.filter_map(|log| Some(self.open_line(log, self.log_of(log)?)));
-        // Growing from nothing, it would be moved five times.
-        let mut circumstances = String::with_capacity(CIRCUMSTANCES_BYTES_USUALLY);
-        write!(circumstances, "{}", self.circumstances()).expect("a string takes any text");
         Record {
             lines: lines.collect(),
             error_sink: self.generation.error_sink(&location.error_logs),
-            circumstances: circumstances.into(),
+            circumstances: self.circumstances().text().into(),
             connection: self.client.serial,
             began: began.into(),
             _seats: std::mem::take(&mut self.ledger.seats),
@@ -128,9 +124,6 @@ impl Exchange {
         line.push_late(late);
     }
 }
-
-/// What a log line says of most requests is no longer.
-const CIRCUMSTANCES_BYTES_USUALLY: usize = 256;
 
 fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)

@@ -20,6 +20,14 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// 73 years in nanoseconds: more than a machine has been up for, and as much again is left behind the epoch.
 const BEFORE: u64 = 1 << 61;
 
+impl Stamp {
+    /// The moment so much later.
+    pub(crate) fn after(self, wait: Duration) -> Stamp {
+        let nanoseconds = wait.as_secs().saturating_mul(1_000_000_000).saturating_add(wait.subsec_nanos().into());
+        Stamp(self.0.saturating_add(nanoseconds))
+    }
+}
+
 impl From<Instant> for Stamp {
     fn from(instant: Instant) -> Stamp {
         let of =

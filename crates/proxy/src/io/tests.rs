@@ -52,6 +52,18 @@ fn a_deadline_that_is_moved_closer_comes_sooner() {
 }
 
 #[test]
+fn a_deadline_wakes_the_task_that_waits_for_it_last() {
+    run(async {
+        let mut deadline = Deadline::default();
+        deadline.set(Instant::now(), secs(5));
+        assert!(timeout(secs(1), wait(&mut deadline)).await.is_err());
+        // The timer runs already, for this task and not for the other.
+        let other = tokio::spawn(async move { wait(&mut deadline).await });
+        assert_eq!(other.await.expect("it does not panic"), secs(4));
+    });
+}
+
+#[test]
 fn a_deadline_that_was_cleared_does_not_come() {
     run(async {
         let mut deadline = Deadline::default();

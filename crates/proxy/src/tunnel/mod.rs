@@ -26,7 +26,7 @@ pub(crate) use roll::{send_away, survey};
 
 use crate::io::clock::{self, Stamp};
 use crate::io::reactor::{self, Machine, Next, Registration};
-use crate::io::{Backlog, Transport};
+use crate::io::{Backlog, Transport, spare};
 use crate::lifecycle::worker::Live;
 use crate::observe::access_log::{Record, TunnelOutcome};
 use crate::observe::error_log::os_error;
@@ -74,8 +74,8 @@ impl From<Duration> for Patience {
 }
 
 impl Patience {
-    fn ends(self, now: Instant) -> Option<Instant> {
-        if self.0 == u32::MAX { None } else { now.checked_add(self.duration()) }
+    fn ends(self, now: Stamp) -> Option<Stamp> {
+        if self.0 == u32::MAX { None } else { Some(now.after(self.duration())) }
     }
 
     fn duration(self) -> Duration {
@@ -145,6 +145,7 @@ impl Tunnel {
         let now = clock::now().into_std();
         pass_early(session.as_mut(), websocket::Side::Server, &connection.inbox, now, &mut to_client);
         pass_early(session.as_mut(), websocket::Side::Client, &client.inbox, now, &mut to_server);
+        [connection.inbox, client.inbox].into_iter().for_each(spare::give);
         Tunnel {
             client: Side::new(client.io, to_client, 0, client.sent),
             server: Side::new(connection.io.into_transport(), to_server, connection.received, connection.sent),
@@ -180,14 +181,15 @@ impl Tunnel {
                 }
                 Poll::Pending => {}
             }
-            let due = self.due(now, self.moved() != before);
+            let at = Stamp::from(now);
+            let due = self.due(at, self.moved() != before);
             if !self.ending && (self.client.is_unfinished || self.server.is_unfinished) {
                 return Next::Again;
             }
-            if due.is_none_or(|due| now < due) {
+            if due.is_none_or(|due| at < due) {
                 return Next::Wait(due);
             }
-            if self.is_out_of_time(now) {
+            if self.is_out_of_time(at) {
                 return Next::End;
             }
             // The session's clock has come: it has something to do, or a later time to name.
@@ -253,18 +255,19 @@ impl Tunnel {
     }
 
     /// When to look again if nothing happens until then.
-    fn due(&mut self, now: Instant, moved: bool) -> Option<Instant> {
-        let idle = if moved || self.idle_until.is_none() {
-            let until = self.wait().ends(now);
-            self.idle_until = until.map(Stamp::from);
-            until
-        } else {
-            self.idle_until.map(Instant::from)
-        };
-        let watched = self.session.as_ref().is_some_and(Session::tracks_idle);
-        let idle = idle.filter(|_| !watched || self.is_stalled());
-        let session = self.session.as_ref().and_then(Session::next_deadline).map(Instant::from_std);
-        idle.into_iter().chain(session).min()
+    fn due(&mut self, now: Stamp, moved: bool) -> Option<Stamp> {
+        if moved || self.idle_until.is_none() {
+            self.idle_until = self.wait().ends(now);
+        }
+        let Some(session) = &self.session else { return self.idle_until };
+        let idle = self.idle_until.filter(|_| !session.tracks_idle() || self.is_stalled());
+        match session.next_deadline() {
+            None => idle,
+            Some(deadline) => {
+                let deadline = Stamp::from(Instant::from_std(deadline));
+                Some(idle.map_or(deadline, |idle| idle.min(deadline)))
+            }
+        }
     }
 
     /// Whether a side does not take what waits for it.
@@ -283,9 +286,9 @@ impl Tunnel {
     }
 
     /// What a deadline that has come means. True where it ends the tunnel.
-    fn is_out_of_time(&mut self, now: Instant) -> bool {
+    fn is_out_of_time(&mut self, now: Stamp) -> bool {
         let watched = self.session.as_ref().is_some_and(Session::tracks_idle) && !self.is_stalled();
-        if watched || self.idle_until.is_none_or(|until| now < until.into()) {
+        if watched || self.idle_until.is_none_or(|until| now < until) {
             return false;
         }
         let by_client = self.client.is_stalled();

@@ -138,8 +138,10 @@ impl Side {
         self.io.socket().is_some_and(|socket| socket.registration().has_ended())
     }
 
-    pub(super) fn keep(&mut self, backlog: Backlog) {
-        if !backlog.is_empty() {
+    pub(super) fn keep(&mut self, mut backlog: Backlog) {
+        if backlog.is_empty() {
+            backlog.shrink();
+        } else {
             self.waiting = Some(Box::new(backlog));
         }
     }

@@ -31,7 +31,7 @@ impl Future for Task {
         loop {
             let closing = task.place.is_closing(cx);
             match task.tunnel.advance(cx, Instant::now(), closing) {
-                Next::Wait(Some(due)) => task.deadline.set_at(due),
+                Next::Wait(Some(due)) => task.deadline.set_at(due.into()),
                 Next::Wait(None) => task.deadline.clear(),
                 Next::Again => {
                     cx.waker().wake_by_ref();

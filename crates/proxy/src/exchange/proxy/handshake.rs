@@ -38,17 +38,27 @@ pub(super) fn is_h2c(upgrade: &[u8]) -> bool {
 }
 
 fn is_handshake(exchange: &Exchange) -> bool {
-    let headers = &exchange.request.head.headers;
-    Offer {
-        method: exchange.request.method(),
-        http_1_1: exchange.request.head.minor > 0,
-        upgrade: headers.first("upgrade"),
-        connection: headers.all("connection").find(|value| has_token(value, "upgrade")),
-        key: headers.first("sec-websocket-key"),
-        version: headers.first("sec-websocket-version"),
-        host: headers.first("host").is_some(),
+    let head = &exchange.request.head;
+    let mut offer =
+        Offer { method: exchange.request.method(), http_1_1: head.minor > 0, host: false, ..Offer::default() };
+    // In one pass, in which most lines differ by the length of their names already.
+    for line in head.headers.lines() {
+        let is = |name: &str| line.name().eq_ignore_ascii_case(name.as_bytes());
+        let place = match line.name().len() {
+            4 if is("host") => {
+                offer.host = true;
+                continue;
+            }
+            7 if is("upgrade") => &mut offer.upgrade,
+            10 if is("connection") && has_token(line.value(), "upgrade") => &mut offer.connection,
+            17 if is("sec-websocket-key") => &mut offer.key,
+            21 if is("sec-websocket-version") => &mut offer.version,
+            _ => continue,
+        };
+        // Of several, the first counts.
+        place.get_or_insert(line.value());
     }
-    .is_handshake()
+    offer.is_handshake()
 }
 
 /// What the request is to its connection.
@@ -75,7 +85,9 @@ pub(super) fn is_websocket(exchange: &Exchange) -> bool {
 
 /// Whether the location's rules let this handshake through. The error is the status to answer with.
 pub(super) fn admit(exchange: &Exchange) -> Result<(), u16> {
-    if !is_websocket(exchange) {
+    let settings = &exchange.location.websocket;
+    let has_rules = settings.origins.is_some() || settings.subprotocols.is_some();
+    if !has_rules || !is_websocket(exchange) {
         return Ok(());
     }
     admit_origin(exchange)?;

@@ -27,7 +27,7 @@ pub(crate) trait Machine: Any {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// For its sockets, and for this time at the latest.
-    Wait(Option<Instant>),
+    Wait(Option<Stamp>),
     /// For others to have their turn: it has more to do.
     Again,
     /// For nothing: it is to be dropped.
@@ -69,9 +69,9 @@ impl Machines {
         keys.into_iter().filter_map(|key| self.seats.remove(key)?.machine).collect()
     }
 
-    fn schedule(&mut self, key: Key, due: Instant) {
+    fn schedule(&mut self, key: Key, due: Stamp) {
         let Some(seated) = self.seats.get_mut(key) else { return };
-        let (due, machine) = (Stamp::from(due), key.to_u64());
+        let machine = key.to_u64();
         if let Some(scheduled) = seated.scheduled {
             if scheduled <= due {
                 return;
@@ -132,7 +132,7 @@ pub(super) fn run(key: Key, now: Instant, closing: bool) -> bool {
     let due = match next {
         Next::Wait(due) => due,
         // A moment later, or whoever runs what is due by now would never come to an end.
-        Next::Again => Some(now + Duration::from_nanos(1)),
+        Next::Again => Some(Stamp::from(now).after(Duration::from_nanos(1))),
         Next::End => {
             with_state(|state| state.machines.remove(key));
             return true;
@@ -219,12 +219,12 @@ mod tests {
         let (mut machines, now) = (Machines::default(), Instant::now());
         let key = machines.seats.insert(Seated { machine: None, scheduled: None });
         for second in (1..1_000).rev() {
-            machines.schedule(key, now + Duration::from_secs(second));
+            machines.schedule(key, Stamp::from(now + Duration::from_secs(second)));
         }
         assert_eq!((machines.timers.len(), machines.next_due()), (1, Some(now + Duration::from_secs(1))));
         assert_eq!(machines.pop_due(now), None);
         assert_eq!(machines.pop_due(now + Duration::from_secs(1)), Some(key));
-        machines.schedule(key, now);
+        machines.schedule(key, now.into());
         machines.remove(key);
         assert!(machines.timers.is_empty());
     }

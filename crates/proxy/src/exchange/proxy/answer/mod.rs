@@ -13,7 +13,7 @@ use super::Job;
 use super::attempt::Answer;
 use super::handshake::{self, Wish};
 use crate::exchange::{Client, Exchange, Next, filter, respond};
-use crate::upstream::pool;
+use crate::upstream::{Pick, pool};
 use culvert_conf::config::Level;
 use culvert_engine::balance::Ending;
 use culvert_engine::http1::{BodyLength, response_body};
@@ -29,24 +29,24 @@ pub(super) async fn deliver<C: Client>(
         return switch_protocols(exchange, client, job, answer);
     }
     if exchange.request.by_connect && (200..300).contains(&answer.head.status) {
-        return refuse(exchange, answer, "upstream answered a WebSocket's handshake without 101");
+        return refuse(exchange, answer.pick, "upstream answered a WebSocket's handshake without 101");
     }
     let asked_with_head = job.method.eq_ignore_ascii_case(b"HEAD");
     match response_body(&answer.head.headers, answer.head.minor, answer.head.status, asked_with_head) {
         Ok(length) => relay_response(exchange, client, job, answer, length).await,
-        Err(error) => refuse(exchange, answer, &format!("upstream sent {}", error.describe())),
+        Err(error) => refuse(exchange, answer.pick, &format!("upstream sent {}", error.describe())),
     }
 }
 
 fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Box<Answer>) -> Next {
     if job.wish == Wish::None {
-        return refuse(exchange, answer, "upstream sent unexpected 101");
+        return refuse(exchange, answer.pick, "upstream sent unexpected 101");
     }
     // The client of an extended CONNECT has sent no key, and has nothing to check.
     if exchange.request.by_connect && !handshake::is_accepted(exchange, &answer.head.headers) {
-        return refuse(exchange, answer, "upstream sent a 101 that accepts no WebSocket");
+        return refuse(exchange, answer.pick, "upstream sent a 101 that accepts no WebSocket");
     }
-    tunnel::open(exchange, client, job, answer)
+    tunnel::open(exchange, client, job, *answer)
 }
 
 /// Relays a response whose body is delimited by `length`, unless something else is to answer in its place.
@@ -62,7 +62,7 @@ async fn relay_response<C: Client>(
     exchange.upstream_headers = std::mem::take(&mut answer.head.headers);
     accel::note_rate(exchange);
     if let Some(next) = look_elsewhere(exchange, job, answer.head.status) {
-        let_go(exchange, job, answer, length, may_be_kept);
+        let_go(exchange, job, *answer, length, may_be_kept);
         return next;
     }
     let mut head =
@@ -101,7 +101,7 @@ fn look_elsewhere(exchange: &mut Exchange, job: &Job<'_>, status: u16) -> Option
 }
 
 /// Ends the try whose response itself is not for the client. Without a body its connection is good for another request.
-fn let_go(exchange: &mut Exchange, job: &Job<'_>, answer: Box<Answer>, length: BodyLength, may_be_kept: bool) {
+fn let_go(exchange: &mut Exchange, job: &Job<'_>, answer: Answer, length: BodyLength, may_be_kept: bool) {
     exchange.close_try(answer.head.status);
     let has_no_body = matches!(length, BodyLength::None | BodyLength::Sized(0));
     if may_be_kept && has_no_body && !answer.pump.is_active() {
@@ -113,10 +113,10 @@ fn has_error_page(exchange: &Exchange, status: u16) -> bool {
     exchange.location.error_pages.iter().any(|page| page.status == status)
 }
 
-fn refuse(exchange: &mut Exchange, mut answer: Box<Answer>, message: &str) -> Next {
-    answer.pick.ends(Ending::Failed);
+fn refuse(exchange: &mut Exchange, mut pick: Pick, message: &str) -> Next {
+    pick.ends(Ending::Failed);
     exchange.log(Level::Error, format_args!("{message} while reading response header from upstream"));
-    if answer.pick.finish() {
+    if pick.finish() {
         exchange.log(Level::Warn, "upstream server temporarily disabled while reading response header from upstream");
     }
     if let Some(attempt) = exchange.tries.last_mut() {

@@ -9,8 +9,8 @@ use culvert_conf::config::Level;
 use culvert_engine::http1::BodyLength;
 
 /// Passes the 101 on. The streams go on as a tunnel.
-pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Box<Answer>) -> Next {
-    let Answer { mut pick, mut connection, head, .. } = *answer;
+pub(super) fn open<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
+    let Answer { mut pick, mut connection, head, .. } = answer;
     pick.opens_tunnel(connection.port.take());
     exchange.upstream_headers = head.headers;
     let mut out = head::translate(exchange, job.pass, (head.status, head.reason), BodyLength::None);
