@@ -79,7 +79,14 @@ impl Method {
 
     /// Whether it looks at [`Request::dice`](super::Request::dice).
     pub fn draws(self) -> bool {
-        matches!(self, Method::Random | Method::RandomTwo(_))
+        match self {
+            Method::Random | Method::RandomTwo(_) => true,
+            Method::RoundRobin
+            | Method::LeastConn
+            | Method::LeastTime { .. }
+            | Method::IpHash
+            | Method::Hash { .. } => false,
+        }
     }
 
     /// Whether `slow_start` has an effect: the methods that choose blindly by weight ignore it.

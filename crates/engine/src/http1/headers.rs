@@ -92,7 +92,7 @@ impl Headers {
         Headers { block: Vec::with_capacity(other.block.len() + 64 * ADDED_LINES), lines }
     }
 
-    /// Appends a line; for heads that the gateway composes.
+    /// Appends a line; for heads that the gateway composes. What can't stand in a line is replaced, as [`push_line`] does.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.block.len();
         push_line(&mut self.block, name, value);

@@ -1,8 +1,10 @@
 //! A deadline that is cheap to move: moving it notes a time, and only when the timer fires is it looked at again.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A point in time to be woken at. Nothing is registered with the timer wheel until the first wait.
@@ -67,7 +69,8 @@ impl Timer {
         if due < self.sleep.deadline() {
             self.sleep.as_mut().reset(due);
         }
-        while self.sleep.as_mut().poll(cx).is_ready() {
+        // Without the budget that a busy task may have used up: asked then, the timer would not note the task.
+        while pin!(unconstrained(self.sleep.as_mut())).poll(cx).is_ready() {
             if self.sleep.deadline() >= due {
                 return Poll::Ready(());
             }

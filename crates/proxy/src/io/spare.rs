@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 /// Most heads, with a small body behind them, are no longer.
-pub(super) const BYTES: usize = 1024;
+const BYTES: usize = 1024;
 
 /// A larger one, which a long head has made of it, is not kept.
 const BYTES_MAX: usize = 4 * BYTES;

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, duplex};
+use tokio::task::coop;
 use tokio::time::{Instant, advance, timeout};
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -60,6 +61,26 @@ fn a_deadline_wakes_the_task_that_waits_for_it_last() {
         // The timer runs already, for this task and not for the other.
         let other = tokio::spawn(async move { wait(&mut deadline).await });
         assert_eq!(other.await.expect("it does not panic"), secs(4));
+    });
+}
+
+#[test]
+fn a_deadline_comes_for_a_task_that_had_used_its_budget_up() {
+    run(async {
+        let mut deadline = Deadline::default();
+        deadline.set(Instant::now(), secs(5));
+        let waited = tokio::spawn(async move {
+            let mut is_busy = true;
+            poll_fn(|cx| {
+                while is_busy && coop::has_budget_remaining() {
+                    assert!(coop::poll_proceed(cx).map(|budget| budget.made_progress()).is_ready());
+                }
+                is_busy = false;
+                deadline.poll(cx)
+            })
+            .await;
+        });
+        assert!(timeout(secs(6), waited).await.is_ok());
     });
 }
 

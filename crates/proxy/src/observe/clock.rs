@@ -74,7 +74,8 @@ pub(crate) fn write_millis(out: &mut Vec<u8>, millis: u128) {
     out.extend_from_slice(&itoa::Buffer::new().format(rest).as_bytes()[1..]);
 }
 
-/// The clock on the wall is asked once a second; until then the worker's own says that the second is not over.
+/// The clock on the wall is asked once a second; until then the worker's own says that the second is not over. A worker that has
+/// been busy since its last wait may thus be a moment behind [`msec`], as nginx is behind its clock.
 fn with_second(print: impl FnOnce(&Second)) {
     let now = clock::now();
     NOW.with_borrow_mut(|second| {

@@ -39,8 +39,7 @@ pub(super) fn is_h2c(upgrade: &[u8]) -> bool {
 
 fn is_handshake(exchange: &Exchange) -> bool {
     let head = &exchange.request.head;
-    let mut offer =
-        Offer { method: exchange.request.method(), http_1_1: head.minor > 0, host: false, ..Offer::default() };
+    let mut offer = Offer { method: exchange.request.method(), http_1_1: head.minor > 0, ..Offer::default() };
     // In one pass, in which most lines differ by the length of their names already.
     for line in head.headers.lines() {
         let is = |name: &str| line.name().eq_ignore_ascii_case(name.as_bytes());

@@ -21,10 +21,10 @@ impl Exchange {
     /// The pace of the response that is about to be sent. What the first response of a request settles holds for it. `doing` is
     /// what the log says of it.
     pub(super) fn pace(&mut self, doing: &str) -> Option<Pace> {
-        let client = &self.location.client;
-        let rate = self.limit_rate.unwrap_or_else(|| self.size(&client.limit_rate, doing));
-        let free = if rate == 0 { 0 } else { self.size(&client.limit_rate_after, doing) };
+        let rate = self.limit_rate.unwrap_or_else(|| self.size(&self.location.client.limit_rate, doing));
+        // Before the rest is asked for, which may be `$limit_rate`.
         self.limit_rate = Some(rate);
+        let free = if rate == 0 { 0 } else { self.size(&self.location.client.limit_rate_after, doing) };
         Pace::new(rate, free, now().into_std())
     }
 

@@ -7,6 +7,7 @@ const RATES: &str = "upstream app { server backend-1; keepalive 2; }
     server {
         location / { limit_rate 1000; proxy_pass http://app; }
         location /after { limit_rate 1000; limit_rate_after 2000; proxy_pass http://app; }
+        location /same { limit_rate 1000; limit_rate_after $limit_rate; proxy_pass http://app; }
         location /slow { limit_rate 100; send_timeout 3s; proxy_pass http://app; }
         location /own { limit_rate 100; send_timeout 3s; return 200 $arg_text; }
         location /upstream { proxy_limit_rate 1000; proxy_read_timeout 2s; proxy_pass http://app; }
@@ -51,6 +52,15 @@ fn limit_rate_after_lets_the_first_bytes_pass() {
     let sums = seconds(&world, &mut browser, 3);
     assert!(sums[0] > 2800 && sums[0] <= 3000, "{sums:?}");
     assert!(sums[2] > 4800 && sums[2] <= 5000, "{sums:?}");
+}
+
+#[test]
+fn limit_rate_after_may_be_the_rate_itself() {
+    let world = World::new(RATES);
+    let (mut browser, mut backend) = world.request("GET /same");
+    backend.says(ok(&body(5000)));
+    let sums = seconds(&world, &mut browser, 2);
+    assert!(sums[0] > 1800 && sums[0] <= 2000, "{sums:?}");
 }
 
 #[test]

@@ -78,11 +78,22 @@ impl Message {
 
     /// Begins another message, with a body of this length.
     pub(super) fn restart(&mut self, length: BodyLength) {
-        let Message { body, body_bytes, body_bytes_max, expects_continue, http_1_1, unreadable, keep, .. } = self;
+        let Message {
+            body,
+            body_bytes,
+            body_bytes_max,
+            expects_continue,
+            http_1_1,
+            unreadable,
+            keep,
+            takes_trailers,
+            chunked,
+        } = self;
         *body = BodyDecoder::new(length);
         (*body_bytes, *body_bytes_max) = (0, 0);
-        (*expects_continue, *http_1_1, *unreadable, *keep) = (false, false, false, false);
-        (self.takes_trailers, self.chunked) = (false, false);
+        for fact in [expects_continue, http_1_1, unreadable, keep, takes_trailers, chunked] {
+            *fact = false;
+        }
     }
 }
 

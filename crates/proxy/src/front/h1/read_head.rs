@@ -50,7 +50,6 @@ pub(super) async fn next(front: &mut Front, site: usize, shared: &Arc<Shared>) -
     front.deadline.set(began, server.client_header_timeout);
     // Over TLS the handshake has said what is spoken.
     if front.requests == 0
-        && front.facts.tls.is_none()
         && PREFACE.starts_with(&front.inbox[..front.inbox.len().min(3)])
         && front.facts.tls.is_none()
         && !front.facts.is_plain_to_tls

@@ -26,7 +26,7 @@ pub(super) async fn deliver<C: Client>(
     answer: Box<Answer>,
 ) -> Next {
     if answer.head.status == 101 {
-        return switch_protocols(exchange, client, job, answer);
+        return switch_protocols(exchange, client, job, *answer);
     }
     if exchange.request.by_connect && (200..300).contains(&answer.head.status) {
         return refuse(exchange, answer.pick, "upstream answered a WebSocket's handshake without 101");
@@ -38,7 +38,7 @@ pub(super) async fn deliver<C: Client>(
     }
 }
 
-fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Box<Answer>) -> Next {
+fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Job<'_>, answer: Answer) -> Next {
     if job.wish == Wish::None {
         return refuse(exchange, answer.pick, "upstream sent unexpected 101");
     }
@@ -46,7 +46,7 @@ fn switch_protocols<C: Client>(exchange: &mut Exchange, client: &mut C, job: &Jo
     if exchange.request.by_connect && !handshake::is_accepted(exchange, &answer.head.headers) {
         return refuse(exchange, answer.pick, "upstream sent a 101 that accepts no WebSocket");
     }
-    tunnel::open(exchange, client, job, *answer)
+    tunnel::open(exchange, client, job, answer)
 }
 
 /// Relays a response whose body is delimited by `length`, unless something else is to answer in its place.

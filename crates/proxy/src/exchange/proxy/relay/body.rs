@@ -2,8 +2,8 @@
 
 use super::{Bounds, Ends};
 use crate::exchange::Client;
-use crate::io::Deadline;
 use crate::io::clock::now;
+use crate::io::{Deadline, spare};
 use crate::observe::error_log::failure;
 use culvert_engine::http1::{BodyDecoder, Headers};
 use culvert_engine::pace::{Pace, Turn};
@@ -118,7 +118,9 @@ impl BodyRelay {
         if !connection.inbox.is_empty() {
             let inbox = std::mem::take(&mut connection.inbox);
             let used = self.take(cx, *client, &inbox);
-            return Poll::Ready(used.map(|used| connection.inbox.extend_from_slice(&inbox[used..])));
+            let rest = used.map(|used| connection.inbox.extend_from_slice(&inbox[used..]));
+            spare::give(inbox);
+            return Poll::Ready(rest);
         }
         let limit = self.bounds.ahead_bytes_max.min(ready!(self.poll_pace(cx)));
         let inbox = &mut connection.inbox;
