@@ -27,6 +27,12 @@ struct Line<'a> {
 pub(crate) fn write(place: &Place, lines: &[String]) {
     let lines: Vec<Line<'_>> = lines.iter().filter(|line| !line.is_empty()).map(|line| read(line)).collect();
     lines.iter().for_each(|line| make(place, line));
+    // A folder that no line names is as old as the rest, too, or a listing would tell in which second it was made.
+    let above = lines.iter().flat_map(|line| Path::new(&line.path).ancestors().skip(1));
+    for folder in above.filter(|folder| !folder.as_os_str().is_empty()) {
+        let folder = File::open(place.path(&folder.to_string_lossy())).expect("it was made before");
+        folder.set_modified(UNIX_EPOCH + Duration::from_secs(CHANGED_AT)).expect("it is ours");
+    }
     // Whatever is made in a folder changes its time, and what can't be entered can't be filled.
     for line in lines.iter().rev() {
         let path = place.path(&line.path);
