@@ -20,7 +20,8 @@ pub(super) fn enter_server(exchange: &mut Exchange) -> Next {
     rewrite::run(exchange, &server.rewrite).unwrap_or(Next::Locate)
 }
 
-/// Takes the request through the location that was chosen for it.
+/// Takes the request through the location that was chosen for it. A step that may change the exchange holds what it works by itself;
+/// most requests have no such step, and don't pay for it.
 pub(super) async fn enter<C: Client>(exchange: &mut Exchange, client: &mut C) -> Next {
     access::limit_methods(exchange);
     if !exchange.location.rewrite.is_empty() {
