@@ -12,9 +12,6 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 /// Runs `steps`. `None` where the request goes on to its location or handler.
 pub(in crate::exchange) fn run(exchange: &mut Exchange, steps: &[Step]) -> Option<Next> {
-    if steps.is_empty() {
-        return None;
-    }
     let log = exchange.location.rewrite_log;
     match (Run { exchange, log, escapes: true }).steps(steps) {
         Continue(()) => None,
